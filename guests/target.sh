@@ -1,6 +1,6 @@
 # shellcheck shell=dash
-# Functions of scripts in the small guest that work in a Debian on a disk: they mount it at /target and run its programs there. It stands before
-# the text of such a script.
+# Functions of scripts in the small guest that work in a Debian on a disk: they mount it at /target and run its programs
+# there. It stands before the text of such a script (guests/root-install, base-install, kept-install, and tests).
 
 set -eu
 

@@ -5,8 +5,8 @@
  *   net: begin TEST
  *   net: end TEST VALUE        bytes a second, microseconds a round trip, or connections a second
  *
- * The first byte of a TCP connection says what the server does with it: take everything and answer with the number of bytes, give
- * without an end, or echo. An HTTP connection carries one request and ends.
+ * The first byte of a TCP connection says what the server does with it: take everything and answer with the number of
+ * bytes, give without an end, or echo. An HTTP connection carries one request and ends.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>

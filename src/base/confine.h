@@ -2,8 +2,8 @@
  * The roles of threads in the sandbox (module sandbox; docs/SECURITY.md), for the modules that start threads.
  *
  * A thread calls confine_thread() before each piece of work that others give it. The first call after the sandbox is on
- * takes from the thread, for ever, what its role does not need; all others return at once. Without a sandbox, as in unit
- * tests, nothing is taken.
+ * takes from the thread, for ever, what its role does not need; all others return at once. Without a sandbox, as in
+ * unit tests, nothing is taken.
  */
 #ifndef RINGER_BASE_CONFINE_H
 #define RINGER_BASE_CONFINE_H

@@ -1,6 +1,6 @@
 /*
- * The counters that --stats prints, one row for each, in groups. They are plain fields of a struct in struct vm. Only the
- * vCPU thread changes them.
+ * The counters that --stats prints, one row for each, in groups. They are plain fields of a struct in struct vm. Only
+ * the vCPU thread changes them.
  */
 #ifndef RINGER_BASE_COUNTERS_H
 #define RINGER_BASE_COUNTERS_H

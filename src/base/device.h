@@ -1,10 +1,10 @@
 /*
  * The device seam: everything that a device may see of the machine.
  *
- * A device has registers, read and write handlers, one function that recomputes its outputs, and a reset. It sees offsets
- * in its own ranges (io_ops), wires (irq_line), guest time (clock, timer) and guest memory (dma): by address, or by host
- * pointers that map() returns. It never sees a vCPU, a port number or a host clock. All these functions run on the vCPU
- * thread, so they need no locks. Other threads may use only the memory behind map().
+ * A device has registers, read and write handlers, one function that recomputes its outputs, and a reset. It sees
+ * offsets in its own ranges (io_ops), wires (irq_line), guest time (clock, timer) and guest memory (dma): by address,
+ * or by host pointers that map() returns. It never sees a vCPU, a port number or a host clock. All these functions run
+ * on the vCPU thread, so they need no locks. Other threads may use only the memory behind map().
  */
 #ifndef RINGER_BASE_DEVICE_H
 #define RINGER_BASE_DEVICE_H

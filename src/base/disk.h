@@ -1,10 +1,10 @@
 /*
  * The disk seam: what a storage device sees of the medium in it.
  *
- * Requests are asynchronous. submit() never blocks. Several requests may be in flight, and they may complete in any order.
- * done() is called on the vCPU thread, never from within submit(). A device that needs an order waits for done(). A write
- * is stable only when a flush that was submitted after the write's done() has completed. Requests that are in flight when
- * a device is reset complete nevertheless.
+ * Requests are asynchronous. submit() never blocks. Several requests may be in flight, and they may complete in any
+ * order. done() is called on the vCPU thread, never from within submit(). A device that needs an order waits for
+ * done(). A write is stable only when a flush that was submitted after the write's done() has completed. Requests that
+ * are in flight when a device is reset complete nevertheless.
  */
 #ifndef RINGER_BASE_DISK_H
 #define RINGER_BASE_DISK_H
@@ -34,6 +34,7 @@ struct disk_request {
     void *device; /* belongs to the submitter */
     /* These belong to the disk from submit() to done(). */
     struct disk *disk;
+    u64 submitted_ns;
     struct letter letter;
 };
 

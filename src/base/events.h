@@ -1,6 +1,6 @@
 /*
- * What the event log of --trace can report, one row for each event: its category, its name, and the line's fields. The log
- * itself is observe/event_log.c; docs/EVENTS.md explains the fields.
+ * What the event log of --trace can report, one row for each event: its category, its name, and the line's fields. The
+ * log itself is observe/event_log.c; docs/EVENTS.md explains the fields.
  *
  * Events are reported in C code where something is counted (counters.h), never in translated code. Without a log that
  * costs one comparison with NULL.

@@ -1,7 +1,8 @@
 /*
- * Host files by name. A thread in the sandbox cannot open files; these functions then ask the opener, a process of its own
- * that has the user's rights and rules of its own (sandbox/opener.h). All code that may open a file after the machine has
- * started uses them. Each returns a descriptor or 0, or -1 with errno, as open(2), unlink(2) and rename(2) do.
+ * Host files by name. A thread in the sandbox cannot open files; these functions then ask the opener, a process of its
+ * own that has the user's rights and rules of its own (sandbox/opener.h). All code that may open a file after the
+ * machine has started uses them. Each returns a descriptor or 0, or -1 with errno, as open(2), unlink(2) and rename(2)
+ * do.
  */
 #ifndef RINGER_BASE_HOST_PATH_H
 #define RINGER_BASE_HOST_PATH_H

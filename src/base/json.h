@@ -9,7 +9,8 @@
 #include <json-c/json.h>
 #include <stdio.h>
 
-/* The member, or "" without one. A null, which json-c keeps as NULL, is none: some of these objects come from a guest. */
+/* The member, or "" without one. A null, which json-c keeps as NULL, is none: some of these objects come from a
+ * guest. */
 static inline const char *json_text_of(const struct json_object *object, const char *key)
 {
     struct json_object *value;

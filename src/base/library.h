@@ -1,12 +1,13 @@
 /*
- * Shared libraries that only some runs need: SDL for a window, libvncserver, Capstone for listings. With all that they depend on they
- * are sixty files, and loading them takes longer than all else that a start does. So Ringer is not linked with them.
+ * Shared libraries that only some runs need: SDL for a window, libvncserver, Capstone for listings. With all that they
+ * depend on they are sixty files, and loading them takes longer than all else that a start does. So Ringer is not
+ * linked with them.
  *
  *   SDL_Init()  ->  stub: jmp *library_SDL_Init  ->  the function in libSDL2
  *                                ^ filled by library_load()
  *
- * A function that is called and not listed does not link. One that is called before library_load() has succeeded ends the process by
- * a jump to address 0.
+ * A function that is called and not listed does not link. One that is called before library_load() has succeeded ends
+ * the process by a jump to address 0.
  */
 #ifndef RINGER_BASE_LIBRARY_H
 #define RINGER_BASE_LIBRARY_H
@@ -45,8 +46,8 @@ struct library {
             ".size " #name ", . - " #name "\n"                                                               \
             ".popsection\n");
 
-/* Loads the library, unless it is loaded, with all that it depends on; it stays. Outside of the sandbox only, and by one thread at a
- * time. false with one sentence in error. */
+/* Loads the library, unless it is loaded, with all that it depends on; it stays. Outside of the sandbox only, and by
+ * one thread at a time. false with one sentence in error. */
 bool library_load(struct library *library, char *error, size_t error_bytes);
 /* The address of a variable of a library that is loaded; NULL if it has none. */
 void *library_variable(const struct library *library, const char *name);

@@ -1,8 +1,8 @@
 /*
  * Messages to the user: one clear sentence on stderr, prefixed "ringer: ".
  *
- * die() is for bad user input and for failures of the host during start-up. It restores the terminal by the function that
- * was passed to log_at_die(), and ends the process. No action of a guest may cause a call of it.
+ * die() is for bad user input and for failures of the host during start-up. It restores the terminal by the function
+ * that was passed to log_at_die(), and ends the process. No action of a guest may cause a call of it.
  */
 #ifndef RINGER_BASE_LOG_H
 #define RINGER_BASE_LOG_H

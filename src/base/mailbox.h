@@ -1,9 +1,9 @@
 /*
  * The mailbox: work that other threads hand to the vCPU thread.
  *
- * Device code runs on the vCPU thread alone. A thread that does host I/O for a device, draws, or listens to a socket hands
- * over its result as a letter: a struct letter within the object that it concerns. The vCPU thread calls the letter's
- * run() between two guest instructions, in the order of sending.
+ * Device code runs on the vCPU thread alone. A thread that does host I/O for a device, draws, or listens to a socket
+ * hands over its result as a letter: a struct letter within the object that it concerns. The vCPU thread calls the
+ * letter's run() between two guest instructions, in the order of sending.
  *
  * Invariant: a letter is not sent again before its run() is called. From then on it may be, even within run().
  */

@@ -11,10 +11,10 @@
  *        received()               <-- filled --
  *
  * Invariants
- * 1. A frame and its memory belong to the cable from net_send() to sent(), a buffer from net_offer() to received(). Order
- *    is kept in both directions.
- * 2. After net_withdraw() the cable has no frame and no buffer of the card: none is read or written any more, and neither
- *    sent() nor received() is called for those withdrawn.
+ * 1. A frame and its memory belong to the cable from net_send() to sent(), a buffer from net_offer() to received().
+ *    Order is kept in both directions.
+ * 2. After net_withdraw() the cable has no frame and no buffer of the card: none is read or written any more, and
+ *    neither sent() nor received() is called for those withdrawn.
  * 3. sent(), received() and carrier() are called on the vCPU thread, never from within a function below.
  * 4. A back end that changes guest memory does not report it to the machine (struct dma, written()). The card does that
  *    in received().
@@ -33,8 +33,8 @@
 #define NET_FRAME_MAX (65535u + NET_HEADER_BYTES + NET_VLAN_BYTES)
 
 /*
- * The work that remains to be done on a sent frame, or that was left out on a received one. The layout is that of struct
- * virtio_net_hdr (virtio 1.2, 5.1.6) without num_buffers. Linux' tap device uses it too:
+ * The work that remains to be done on a sent frame, or that was left out on a received one. The layout is that of
+ * struct virtio_net_hdr (virtio 1.2, 5.1.6) without num_buffers. Linux' tap device uses it too:
  *
  *   +0 flags | +1 segmentation | +2 header bytes | +4 segment bytes | +6 checksum start | +8 checksum offset
  */

@@ -1,9 +1,10 @@
 /*
- * The seam of vhost-user. Another process, the back end, serves the queues of a device; this is what the device sees of it.
+ * The seam of vhost-user. Another process, the back end, serves the queues of a device; this is what the device sees of
+ * it.
  *
- * The back end never touches the rings of the guest's driver. The device takes a chain from the driver, adds it to a ring that
- * the back end sees, and gives it back to the driver when the back end has used it. So what the back end wrote is reported
- * (struct dma, written()) before the guest hears of it, and what it claims is checked.
+ * The back end never touches the rings of the guest's driver. The device takes a chain from the driver, adds it to a
+ * ring that the back end sees, and gives it back to the driver when the back end has used it. So what the back end
+ * wrote is reported (struct dma, written()) before the guest hears of it, and what it claims is checked.
  *
  * Every function here is for the vCPU thread.
  */

@@ -14,8 +14,8 @@ static inline const char *word_value(const char *word, const char *option)
     return !strncmp(word, option, length) && word[length] == '=' ? word + length + 1 : NULL;
 }
 
-/* Of a command whose options all take a value, except --help: "--option VALUE" as one word, "--option=VALUE". *count is the
- * number of words, before and after. The caller frees the list by words_free(). NULL: out of memory. */
+/* Of a command whose options all take a value, except --help: "--option VALUE" as one word, "--option=VALUE". *count is
+ * the number of words, before and after. The caller frees the list by words_free(). NULL: out of memory. */
 char **words_join(int *count, char *const *words);
 void words_free(char **list);
 

@@ -1,5 +1,6 @@
 #include "block_disk.h"
 
+#include "base/host_time.h"
 #include "base/log.h"
 #include "disk_work.h"
 
@@ -72,9 +73,9 @@ bool block_disk_write_back(struct block_disk *disk)
     return !__atomic_load_n(&disk->written, __ATOMIC_SEQ_CST) || !flush(disk);
 }
 
-/* Up to this size, data in the host's page cache are copied at once: waking a thread costs more than the rest of a small
- * request. A thread does larger requests while the guest runs. A guest that reads files through its own cache requests up
- * to this size. */
+/* Up to this size, data in the host's page cache are copied at once: waking a thread costs more than the rest of a
+ * small request. A thread does larger requests while the guest runs. A guest that reads files through its own cache
+ * requests up to this size. */
 #define NOW_BYTES 131072u
 
 bool *block_disk_quickness(const struct disk_request *request)
@@ -122,6 +123,24 @@ static void tell(struct block_disk *disk, const struct disk_request *request)
              verbs[request->operation], request->offset, strerror(-request->error), disk->failures);
 }
 
+/* The request ends, and is no longer held. */
+static void end(struct disk_request *request)
+{
+    struct block_disk_counts *counts = &block_disk_of(request)->counts;
+    counts->last_ns = host_now_ns();
+    counts->of[request->operation].total_ns += counts->last_ns - request->submitted_ns;
+    if (request->error) {
+        counts->of[request->operation].failed++;
+    } else {
+        counts->of[request->operation].done++;
+        counts->of[request->operation].bytes += request->bytes;
+        bool writes = request->operation == DISK_WRITE || request->operation == DISK_ZERO;
+        if (writes && request->offset + request->bytes > counts->written_to)
+            counts->written_to = request->offset + request->bytes;
+    }
+    request->done(request);
+}
+
 static void finish(struct letter *letter)
 {
     struct disk_request *request = container_of(letter, struct disk_request, letter);
@@ -134,7 +153,7 @@ static void finish(struct letter *letter)
     }
     tell(disk, request);
     if (policy == ON_ERROR_IGNORE) request->error = 0;
-    request->done(request);
+    end(request);
 }
 
 /* A request that was held has been tried again. */
@@ -152,6 +171,7 @@ static void finish_retry(struct letter *letter)
 static void finish_refused(struct letter *letter)
 {
     struct disk_request *request = container_of(letter, struct disk_request, letter);
+    block_disk_of(request)->counts.of[request->operation].refused++;
     request->done(request);
 }
 
@@ -183,6 +203,7 @@ static void submit(struct disk *seen, struct disk_request *request)
 {
     struct block_disk *disk = container_of(seen, struct block_disk, disk);
     request->disk = seen;
+    request->submitted_ns = host_now_ns();
     request->error = refusal(disk, request);
     request->letter.run = request->error ? finish_refused : finish;
     if (!request->error) disk->crew->under_way++;
@@ -286,7 +307,7 @@ void block_disk_give_up(struct block_disk *disk)
     request_queue_init(&others);
     for (struct disk_request *request; (request = request_queue_take(&crew->held));) {
         if (block_disk_of(request) == disk)
-            request->done(request);
+            end(request);
         else
             request_queue_put(&others, request);
     }

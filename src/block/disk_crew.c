@@ -14,8 +14,8 @@
 
 /* --- letters --- */
 
-/* The vCPU thread is interrupted for a letter only after this time. Unless the guest only computes, it leaves translated
- * code earlier and then finds this letter together with later ones. */
+/* The vCPU thread is interrupted for a letter only after this time. Unless the guest only computes, it leaves
+ * translated code earlier and then finds this letter together with later ones. */
 #define HURRY_AFTER_NS 20000u
 
 static void send_letter(struct disk_crew *crew, struct letter *letter)
@@ -37,7 +37,8 @@ static void hurry_if_due(struct disk_crew *crew)
 
 /* --- polling --- */
 
-/* A thread polls the queue for this time before it sleeps, because one small request is often soon followed by another. */
+/* A thread polls the queue for this time before it sleeps, because one small request is often soon followed by
+ * another. */
 #define POLL_NS 30000u
 static_assert(POLL_NS > HURRY_AFTER_NS,
               "the polling thread interrupts the guest for letters that wait too long");
@@ -105,9 +106,9 @@ static void wait_for_work(struct disk_crew *crew)
 /* No other thread is woken while a thread does quick requests and the queue is shorter than this. */
 #define QUICK_QUEUE 8
 
-/* A small request that took less than this was copied between memory and the host's page cache, because no disk reads that
- * fast. The next request is likely to be quick too. A write also goes to the page cache, but file systems take longer to
- * make a clean page dirty, and they do so for one thread at a time. */
+/* A small request that took less than this was copied between memory and the host's page cache, because no disk reads
+ * that fast. The next request is likely to be quick too. A write also goes to the page cache, but file systems take
+ * longer to make a clean page dirty, and they do so for one thread at a time. */
 #define QUICK_READ_NS  30000u
 #define QUICK_WRITE_NS 100000u
 

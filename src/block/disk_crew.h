@@ -9,9 +9,9 @@
  *                ^                 |
  *                +-- 30 us pass ---+  (one thread at a time polls the queue in these 30 us)
  *
- * Waking a thread costs several times as much as a small request. So no thread is woken for a request while another thread
- * polls, or while one works on a *quick* request, which is expected to take a few microseconds only: that thread will soon
- * look at the queue again.
+ * Waking a thread costs several times as much as a small request. So no thread is woken for a request while another
+ * thread polls, or while one works on a *quick* request, which is expected to take a few microseconds only: that thread
+ * will soon look at the queue again.
  *
  * In deterministic mode there are no threads. The vCPU thread does each request at a fixed guest time after its
  * submission, in the order of submission.

@@ -1,6 +1,6 @@
 /*
- * The functions of a disk (block_disk.c) that the crew (disk_crew.c) calls to do its requests. Any thread may call them.
- * "Lock" means the crew's lock.
+ * The functions of a disk (block_disk.c) that the crew (disk_crew.c) calls to do its requests. Any thread may call
+ * them. "Lock" means the crew's lock.
  */
 #ifndef RINGER_BLOCK_DISK_WORK_H
 #define RINGER_BLOCK_DISK_WORK_H

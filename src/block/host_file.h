@@ -2,10 +2,10 @@
  * A store that is a file of the host (or a block device).
  *
  * Locking: two machines must not write to one image, and one must not write to an image that another reads. Open file
- * description locks on single bytes announce what a process does (byte 100 + n: it uses permission n) and what it excludes
- * (byte 200 + n: no other process may use permission n). Both are shared locks. A process finds a conflict by testing
- * whether another process holds the opposite byte. Bytes and numbers are QEMU's, so QEMU and Ringer respect each other's
- * locks.
+ * description locks on single bytes announce what a process does (byte 100 + n: it uses permission n) and what it
+ * excludes (byte 200 + n: no other process may use permission n). Both are shared locks. A process finds a conflict by
+ * testing whether another process holds the opposite byte. Bytes and numbers are QEMU's, so QEMU and Ringer respect
+ * each other's locks.
  *
  * Two events end all writing for good, because afterwards the contents of the file are unknown:
  * - A sync failed. The host discards what it could not write, and the next sync would succeed without it.

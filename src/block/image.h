@@ -2,8 +2,8 @@
  * An image: a medium by offset, in any format. Calls are synchronous: any thread may call any of these
  * functions at any time, and each blocks for as long as the host takes. All return 0 or -errno.
  *
- * Offsets and lengths are multiples of 512 and lie within image.bytes; block_disk.c checks that for guest requests. Data
- * are stable after a flush() that began after the write had returned.
+ * Offsets and lengths are multiples of 512 and lie within image.bytes; block_disk.c checks that for guest requests.
+ * Data are stable after a flush() that began after the write had returned.
  * Two overlapping requests that run at the same time leave any mixture of both in the bytes that they share,
  * and have no other effect.
  */
@@ -27,8 +27,8 @@ enum extent_kind {
 struct disk_image_ops {
     const char *format;
     int (*read)(struct disk_image *image, u64 offset, struct span to);
-    /* Read if that needs no wait, neither for the host nor for another thread. -EAGAIN: it needs one; the buffer's contents
-     * are undefined. */
+    /* Read if that needs no wait, neither for the host nor for another thread. -EAGAIN: it needs one; the buffer's
+     * contents are undefined. */
     int (*read_now)(struct disk_image *image, u64 offset, struct span to);
     int (*write)(struct disk_image *image, u64 offset, struct span from);
     int (*flush)(struct disk_image *image);
@@ -50,6 +50,7 @@ struct disk_image_ops {
 struct disk_image_how {
     const char *format; /* "raw", "qcow2", or NULL: guess from the contents */
     bool read_only;
+    bool no_backing; /* it is based on nothing, whatever it says itself */
 };
 
 /* Open an image and its backing images. NULL with one sentence in error. */

@@ -29,23 +29,23 @@ void disk_image_beside(const char *image, const char *path, char *result, size_t
         snprintf(result, result_bytes, "%.*s/%s", (int)(slash - image), image, path);
 }
 
-static struct disk_image *open_qcow2(struct store *store, const char *path, bool read_only, unsigned depth,
-                                     char *error, size_t error_bytes)
+static struct disk_image *open_qcow2(struct store *store, const char *path, const struct disk_image_how *how,
+                                     unsigned depth, char *error, size_t error_bytes)
 {
     char why[700] = "", beside[4096];
     struct qcow2_header header;
     struct qcow2_backing named;
     struct disk_image *backing = NULL, *image = NULL;
-    bool good = qcow2_read_header(store, read_only, &header, why, sizeof(why)) &&
+    bool good = qcow2_read_header(store, how->read_only, &header, why, sizeof(why)) &&
                 qcow2_read_backing(store, &header, &named, why, sizeof(why));
-    if (good && named.path[0]) {
-        const struct disk_image_how how = {.format = named.format[0] ? named.format : NULL,
-                                           .read_only = true};
+    if (good && named.path[0] && !how->no_backing) {
+        const struct disk_image_how below = {.format = named.format[0] ? named.format : NULL,
+                                             .read_only = true};
         disk_image_beside(path, named.path, beside, sizeof(beside));
-        backing = open_chain(beside, &how, depth + 1, why, sizeof(why));
+        backing = open_chain(beside, &below, depth + 1, why, sizeof(why));
         good = backing;
     }
-    if (good) image = qcow2_open(store, path, read_only, backing, why, sizeof(why));
+    if (good) image = qcow2_open(store, path, how->read_only, backing, why, sizeof(why));
     if (!image) {
         snprintf(error, error_bytes, "%s: %s", path, why);
         disk_image_close(backing);
@@ -70,7 +70,7 @@ static struct disk_image *open_chain(const char *path, const struct disk_image_h
     struct store *store = host_file_open(path, how->read_only, error, error_bytes);
     if (!store) return NULL;
     if (how->format ? !strcmp(how->format, "qcow2") : looks_like_qcow2(store))
-        return open_qcow2(store, path, how->read_only, depth, error, error_bytes);
+        return open_qcow2(store, path, how, depth, error, error_bytes);
     char why[400] = "";
     struct disk_image *image = raw_open(store, how->read_only, !how->format, why, sizeof(why));
     if (image) return image;

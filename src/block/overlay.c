@@ -1,10 +1,10 @@
 /*
- * The overlay of snapshot runs and lockstep. Writes go to a temporary file of the host, which has no name and is as long as
- * the medium. A bitmap says which blocks are in it. Nothing of it outlives the process.
+ * The overlay of snapshot runs and lockstep. Writes go to a temporary file of the host, which has no name and is as
+ * long as the medium. A bitmap says which blocks are in it. Nothing of it outlives the process.
  *
- * A block's bit is set once the whole block is in the temporary file, and it is never cleared. So a reader that finds the
- * bit set needs no lock. A thread that copies a block's old contents from the base holds `lock` exclusively, and a thread
- * that writes whole blocks holds it shared. Otherwise old contents could replace new ones.
+ * A block's bit is set once the whole block is in the temporary file, and it is never cleared. So a reader that finds
+ * the bit set needs no lock. A thread that copies a block's old contents from the base holds `lock` exclusively, and a
+ * thread that writes whole blocks holds it shared. Otherwise old contents could replace new ones.
  */
 #include "host_file.h"
 #include "image.h"

@@ -1,8 +1,8 @@
 /*
  * qcow2: writing back, in the order that qcow2.h promises.
  *
- * With the lock held, all dirty data are copied into three batches, so that the batches show the tables of one moment. Then
- * the batches are written without the lock:
+ * With the lock held, all dirty data are copied into three batches, so that the batches show the tables of one moment.
+ * Then the batches are written without the lock:
  *   early:  refcount blocks, and L2 tables that nothing stable refers to yet. Harmless at any time.
  *   middle: entries of the refcount table for new blocks (rare), after a sync of their own.
  *   late:   all other L2 and L1 entries, after a sync that covers their data and the batches above.
@@ -176,8 +176,8 @@ static void unpin(struct qcow2 *q, const struct batch *batch, bool redo, bool st
     }
 }
 
-/* A write failed: mark all pieces as dirty again, and free no cluster. `stable`: the fresh tables are stable in the file,
- * so other tables in the file may refer to them. */
+/* A write failed: mark all pieces as dirty again, and free no cluster. `stable`: the fresh tables are stable in the
+ * file, so other tables in the file may refer to them. */
 static void undo(struct qcow2 *q, struct commit *commit, bool stable)
 {
     unpin(q, &commit->early, true, stable);

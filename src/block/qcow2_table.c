@@ -1,6 +1,6 @@
 /*
- * qcow2: L2 tables and refcount blocks in memory, found by their offset. Clean tables are evicted, the least recently used
- * first.
+ * qcow2: L2 tables and refcount blocks in memory, found by their offset. Clean tables are evicted, the least recently
+ * used first.
  */
 #include "qcow2.h"
 

@@ -1,6 +1,6 @@
 /*
- * A queue of disk requests. They are linked by their letters (struct disk_request.letter), which belong to the disk from
- * submit() to done(). The caller does the locking; only `count` may be read without the lock.
+ * A queue of disk requests. They are linked by their letters (struct disk_request.letter), which belong to the disk
+ * from submit() to done(). The caller does the locking; only `count` may be read without the lock.
  */
 #ifndef RINGER_BLOCK_REQUEST_QUEUE_H
 #define RINGER_BLOCK_REQUEST_QUEUE_H

@@ -1,6 +1,6 @@
 /*
- * A store: bytes by offset, in which an image lies. Usually it is a file of the host (host_file.h). Tests use stores that
- * fail, or that lose data that were not synced.
+ * A store: bytes by offset, in which an image lies. Usually it is a file of the host (host_file.h). Tests use stores
+ * that fail, or that lose data that were not synced.
  *
  * Any thread may call any of these functions at any time. All return 0 or -errno. read() returns STORE_SHORT
  * when some of the bytes lie beyond the end, and reads those as zeros. Data survive the death of this process

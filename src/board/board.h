@@ -139,7 +139,8 @@ struct board {
     struct char_link *link[BOARD_LINKS];
     unsigned links;
     bool had_input; /* a character device has given the guest input */
-    u64 quiet_until_ns; /* guest time: until then a replay leaves its output out, which was written before; 0: no replay */
+    /* Guest time: until then a replay leaves its output out, which was written before; 0: no replay. */
+    u64 quiet_until_ns;
     struct plug *plug; /* devices that come and go; NULL while the board is put together */
 };
 
@@ -150,7 +151,8 @@ void board_init(struct board *board);
 
 void board_add_link(struct board *board, struct char_link *link);
 void board_remove_link(struct board *board, struct char_link *link);
-/* index 0: the device is not listed. A device that comes later is not listed either: firmware has read the list. `path`: a format as for printf(). */
+/* index 0: the device is not listed. A device that comes later is not listed either: firmware has read the list.
+ * `path`: a format as for printf(). */
 void board_add_boot_entry(struct board *board, unsigned index, const char *path, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -197,8 +199,8 @@ void board_destroy_devices(struct board *board);
 void board_start_input(struct board *board);
 /* Start the network thread. False: the host refuses. */
 bool board_start_net(struct board *board);
-/* Pull the cable of a network card, or plug it in: set_link of the monitor. id: that of the -netdev or of the -device. On the vCPU
- * thread. False: there is no such network. */
+/* Pull the cable of a network card, or plug it in: set_link of the monitor. id: that of the -netdev or of the -device.
+ * On the vCPU thread. False: there is no such network. */
 bool board_set_link(struct board *board, const char *id, bool up);
 void board_flush_output(struct board *board);
 /* The follower gets the leader's input at the same instruction count. */

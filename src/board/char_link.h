@@ -52,8 +52,8 @@ struct char_link {
 bool char_link_init(struct char_link *link, struct board *board, const struct char_link_ops *ops,
                     void *device, const char *chardev, char *error, size_t error_bytes);
 void char_link_destroy(struct char_link *link);
-/* While the machine runs: the link has come, and gets what the other end has sent already; it goes, and no letter of it is
- * under way any more. */
+/* While the machine runs: the link has come, and gets what the other end has sent already; it goes, and no letter of it
+ * is under way any more. */
 void char_link_join(struct char_link *link);
 void char_link_leave(struct char_link *link);
 /* Begin to look for input. The clock must exist. */

@@ -292,8 +292,8 @@ void chipset_reset(struct chipset *c)
     wire_ide_reset(&c->ide);
 }
 
-/* The host bridge keeps its power: it refreshes memory and keeps its registers. So firmware that has copied itself to RAM
- * runs from there again, and finds in its variables that it has run before. */
+/* The host bridge keeps its power: it refreshes memory and keeps its registers. So firmware that has copied itself to
+ * RAM runs from there again, and finds in its variables that it has run before. */
 void chipset_suspend(struct chipset *c)
 {
     reset_core(c);

@@ -26,7 +26,9 @@ static struct disk_image *open_image(const struct drives *drives, const struct d
                                      const char *file, char *error, size_t error_bytes)
 {
     bool temporary = (option->snapshot || drives->snapshot) && !option->read_only;
-    const struct disk_image_how how = {.format = option->format, .read_only = option->read_only || temporary};
+    const struct disk_image_how how = {.format = option->format,
+                                       .read_only = option->read_only || temporary,
+                                       .no_backing = option->no_backing && file == option->file};
     struct disk_image *image = disk_image_open(file, &how, error, error_bytes);
     return image && temporary ? overlay_open(image, error, error_bytes) : image;
 }

@@ -12,8 +12,8 @@
  * should be. */
 bool firmware_find(const char *directory, const char *name, char path[FIRMWARE_PATH_BYTES]);
 
-/* Read a ROM into memory of a power of two bytes, to be freed, as pci_expansion_rom() takes it. The rest is ones. NULL with one
- * sentence in error. */
+/* Read a ROM into memory of a power of two bytes, to be freed, as pci_expansion_rom() takes it. The rest is ones. NULL
+ * with one sentence in error. */
 u8 *firmware_load_rom(const char *path, u32 *bytes, char *error, size_t error_bytes);
 
 #endif

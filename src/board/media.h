@@ -16,7 +16,8 @@ enum media_outcome {
     MEDIA_FAILED, /* nothing has changed */
 };
 
-/* fda, fdb, hda to hdd, cdrom (the first CD drive), the id of a drive, or that of a device with a drive. NULL: there is none. */
+/* fda, fdb, hda to hdd, cdrom (the first CD drive), the id of a drive, or that of a device with a drive. NULL: there is
+ * none. */
 struct drive *media_find(const struct board *board, const char *name);
 
 struct media_state {
@@ -26,8 +27,8 @@ struct media_state media_state(struct chipset *chipset, const struct drive *driv
 
 /* Unless the outcome is MEDIA_CHANGED, one sentence is in error. Only the vCPU thread calls these. */
 
-/* Change or (`file` NULL) take out the medium. The tray opens; it closes over a new medium. `drive`: NULL fails. `force`: also
- * if the guest has locked the tray. */
+/* Change or (`file` NULL) take out the medium. The tray opens; it closes over a new medium. `drive`: NULL fails.
+ * `force`: also if the guest has locked the tray. */
 enum media_outcome media_change(struct chipset *chipset, struct drive *drive, const char *file, bool force,
                                 char *error, size_t error_bytes);
 

@@ -94,7 +94,8 @@ static void move_ports(struct pci_ranges *ranges, struct pci_range *range)
 
 /* --- both --- */
 
-/* A register enters the list when it first decodes something. So the order of first use decides where ranges overlap. */
+/* A register enters the list when it first decodes something. So the order of first use decides where ranges
+ * overlap. */
 static struct pci_range *range_of(struct pci_ranges *ranges, const struct pci_bar *bar)
 {
     for (unsigned n = 0; n < ranges->count; n++)

@@ -1,10 +1,10 @@
 /*
  * The ranges that the base address registers of PCI devices decode, in memory and among ports.
  *
- * Memory: the addresses between the end of RAM and the interrupt controllers, the hole, belong to PCI alone. A range that
- * is not entirely in the hole (over RAM, a local APIC or firmware) is not decoded, as on a board with a bridge that does
- * not pass on such cycles. Where two ranges overlap, the one that came into use later answers. When it moves away, the
- * other one answers again.
+ * Memory: the addresses between the end of RAM and the interrupt controllers, the hole, belong to PCI alone. A range
+ * that is not entirely in the hole (over RAM, a local APIC or firmware) is not decoded, as on a board with a bridge
+ * that does not pass on such cycles. Where two ranges overlap, the one that came into use later answers. When it moves
+ * away, the other one answers again.
  *
  * Ports: the same. The ranges of the board's own chips count as earlier. A range beyond the 65536 ports is not decoded.
  *

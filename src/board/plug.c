@@ -148,8 +148,8 @@ bool unplug_device(struct plug *plug, const char *id, bool *found, char *error, 
 
 /* --- drives --- */
 
-/* The nodes below an option that comes let go of their images, which are part of its own; when it has gone, they open them
- * again. */
+/* The nodes below an option that comes let go of their images, which are part of its own; when it has gone, they open
+ * them again. */
 static void settle_below(struct plug *plug, struct drive_option *const below[2])
 {
     for (unsigned n = 0; n < 2; n++)

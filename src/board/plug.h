@@ -5,8 +5,8 @@
  *   device_del     pci_hotplug_ask() -> the guest's driver lets go -> ejected() -> timer -> the device is taken off
  *                  the bus and freed, and BOARD_DEVICE_DELETED is told
  *
- * A reset completes what device_del has begun: a guest that starts anew has no driver that must let go. A device without a PCI
- * function of its own (a port of a virtio-serial-pci) comes and goes at once.
+ * A reset completes what device_del has begun: a guest that starts anew has no driver that must let go. A device
+ * without a PCI function of its own (a port of a virtio-serial-pci) comes and goes at once.
  *
  * Invariants
  * 1. Options and devices keep their numbers: a number that has become free goes to the next one that comes.

@@ -49,7 +49,8 @@ void ports_set_string(struct port_range *range, const struct io_string_ops *ops)
 
 u32 ports_read(struct port_bus *bus, u16 port, unsigned size);
 void ports_write(struct port_bus *bus, u16 port, unsigned size, u32 value);
-/* Transfer up to `count` elements at once. Returns how many were transferred; 0: the port takes single elements only. */
+/* Transfer up to `count` elements at once. Returns how many were transferred; 0: the port takes single elements
+ * only. */
 u32 ports_read_string(struct port_bus *bus, u16 port, unsigned size, u8 *to, u32 count);
 u32 ports_write_string(struct port_bus *bus, u16 port, unsigned size, const u8 *from, u32 count);
 

@@ -1,6 +1,6 @@
 /*
- * C0000h-FFFFFh: firmware ROM or the RAM beneath it. The PAM registers of the host bridge select it for each segment, for
- * reads and writes separately (82441FX datasheet 3.2.18):
+ * C0000h-FFFFFh: firmware ROM or the RAM beneath it. The PAM registers of the host bridge select it for each segment,
+ * for reads and writes separately (82441FX datasheet 3.2.18):
  *
  *   read  write
  *    0     0     ROM                          1     0     RAM, write-protected

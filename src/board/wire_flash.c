@@ -42,8 +42,8 @@ static void flushed(struct disk_request *request)
     flush(chip);
 }
 
-/* The host has the bytes when this returns, and on its disk soon after: a variable that the guest has written survives the end
- * of the process. */
+/* The host has the bytes when this returns, and on its disk soon after: a variable that the guest has written survives
+ * the end of the process. */
 static bool store(void *machine, u32 offset, const u8 *bytes, u32 count)
 {
     struct flash_chip *chip = machine;

@@ -67,27 +67,18 @@ void wire_ide_suspend(struct wire_ide *wire)
     piix3_ide_suspend(&wire->ide);
 }
 
-/* clang-format off */
-#define COMMON                                                                                               \
-    {"serial", PROPERTY_TEXT, .help = "serial number, for the guest"},                                       \
-    {"bootindex", PROPERTY_NUMBER, .help = "firmware tries small numbers first", .most = 99},                \
-    {0},
-static const struct property disk_properties[] = {
+static const struct property properties[] = {
     {"drive", PROPERTY_DRIVE, .help = "what is in it", .required = true},
-    COMMON
+    {"serial", PROPERTY_TEXT, .help = "serial number, for the guest"},
+    {"bootindex", PROPERTY_NUMBER, .help = "firmware tries small numbers first", .most = 99},
+    {0},
 };
-static const struct property cd_properties[] = {
-    {"drive", PROPERTY_DRIVE, .help = "what is in it (default: nothing)"},
-    COMMON
-};
-#undef COMMON
-/* clang-format on */
 
 const struct device_type ide_hd_type = {
     .name = "ide-hd",
     .bus = &bus_ide,
     .help = "disk on the PIIX3's IDE controller",
-    .properties = disk_properties,
+    .properties = properties,
     .interface = DRIVE_IDE,
     .medium = MEDIUM_DISK,
 };
@@ -96,7 +87,7 @@ const struct device_type ide_cd_type = {
     .name = "ide-cd",
     .bus = &bus_ide,
     .help = "CD drive on the PIIX3's IDE controller",
-    .properties = cd_properties,
+    .properties = properties,
     .interface = DRIVE_IDE,
     .medium = MEDIUM_CDROM,
 };

@@ -122,7 +122,8 @@ bool board_set_link(struct board *board, const char *id, bool up)
 bool board_start_net(struct board *board)
 {
     struct wire_net *wire = board->net;
-    /* Also for no network: one may be plugged in when the vCPU thread can no longer start a thread with more rights than its own. */
+    /* Also for no network: one may be plugged in when the vCPU thread can no longer start a thread with more rights
+     * than its own. */
     bool wanted = wire && (wire->count || !board->follower) && !wire->loop.started;
     return !wanted || net_loop_start(&wire->loop) == 0;
 }
@@ -310,8 +311,9 @@ static bool find_rom(struct board *board, const struct device_option *option, co
 }
 
 /*
- * One ROM serves all cards that its driver knows, but firmware starts a ROM only for the device that its data structure names (PCI
- * Firmware Specification 3.0, 5.1.2): name this card. The bytes of an image add up to 0, and byte 6 is free to make them.
+ * One ROM serves all cards that its driver knows, but firmware starts a ROM only for the device that its data structure
+ * names (PCI Firmware Specification 3.0, 5.1.2): name this card. The bytes of an image add up to 0, and byte 6 is free
+ * to make them.
  *
  *   ROM   +0 55h AAh | +2 length / 512 | +6 (part of the entry's reserved bytes) | +18h offset of "PCIR"
  *   PCIR  +4 vendor, 16 | +6 device, 16

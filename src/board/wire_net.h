@@ -47,8 +47,8 @@ bool wire_net_remove(struct board *board, const struct netdev_option *netdev, ch
 /* The card, which is off its bus, lets go of the cable. A cable that leads nowhere goes with it. */
 void wire_net_release(struct board *board, const struct device_option *card);
 
-/* For cards: the property rows that all have, those of the cards on the PCI bus, the cable that the option names, and the card's
- * address. */
+/* For cards: the property rows that all have, those of the cards on the PCI bus, the cable that the option names, and
+ * the card's address. */
 #define NET_PROPERTIES                                                                                       \
     {"netdev", PROPERTY_TEXT, .help = "the id of a -netdev (default: the cable is not plugged in)"},         \
     {                                                                                                        \
@@ -66,8 +66,8 @@ const struct netdev_option *wire_net_option(const struct board *board, const str
 struct net_cable *wire_net_cable(struct board *board, const struct device_option *option, char *error,
                                  size_t error_bytes);
 void wire_net_mac(struct board *board, const struct device_option *option, u8 mac[NET_MAC_BYTES]);
-/* When the card is on the PCI bus: its boot ROM (`name`: of the file), and its entry in firmware's order. False with one sentence in
- * error. */
+/* When the card is on the PCI bus: its boot ROM (`name`: of the file), and its entry in firmware's order. False with
+ * one sentence in error. */
 bool wire_net_boot(struct board *board, const struct device_option *option, struct pci_device *pci,
                    const struct net_cable *cable, const char *name, char *error, size_t error_bytes);
 

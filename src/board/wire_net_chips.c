@@ -1,5 +1,6 @@
 /*
- * e1000, rtl8139 and pcnet: the network cards that are one chip on the PCI bus. A row of `chips` has what differs between them.
+ * e1000, rtl8139 and pcnet: the network cards that are one chip on the PCI bus. A row of `chips` has what differs
+ * between them.
  */
 #include "board.h"
 #include "device_table.h"

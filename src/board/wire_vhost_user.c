@@ -1,5 +1,6 @@
 /*
- * vhost-user-fs-pci and vhost-user-blk-pci: devices that another program serves, as virtiofsd and qemu-storage-daemon do.
+ * vhost-user-fs-pci and vhost-user-blk-pci: devices that another program serves, as virtiofsd and qemu-storage-daemon
+ * do.
  */
 #include "wire_vhost_user.h"
 

@@ -1,5 +1,6 @@
 /*
- * virtio-serial-pci, and what plugs into it: virtconsole (hvc0 and so on in Linux) and virtserialport (/dev/virtio-ports/NAME).
+ * virtio-serial-pci, and what plugs into it: virtconsole (hvc0 and so on in Linux) and virtserialport
+ * (/dev/virtio-ports/NAME).
  */
 #include "char_link.h"
 #include "devices/virtio/virtio_console.h"

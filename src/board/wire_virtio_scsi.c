@@ -70,13 +70,13 @@ static bool attach(struct virtio_scsi *scsi, const struct device_option *option,
     return false;
 }
 
-static bool create_unit(struct board *board, const struct device_option *option, bool cd, char *error,
+static bool create_unit(struct board *board, const struct device_option *option, char *error,
                         size_t error_bytes)
 {
     struct wired_scsi *host = board_parent(board, option);
     struct drive *drive = drives_by_id(board->drives, device_text(option, "drive"));
     const char *serial = device_text(option, "serial");
-    const struct scsi_unit_options options = {.cd = cd,
+    const struct scsi_unit_options options = {.cd = option->type->medium == MEDIUM_CDROM,
                                               .removable = device_number(option, "removable", 0),
                                               .vendor = device_text(option, "vendor"),
                                               .product = device_text(option, "product"),
@@ -107,44 +107,24 @@ static void unplug_unit(struct board *board, const struct device_option *option)
     if (unit) virtio_scsi_detach(&host->scsi, unit);
 }
 
-static bool create_disk(struct board *board, const struct device_option *option, char *error,
-                        size_t error_bytes)
-{
-    return create_unit(board, option, false, error, error_bytes);
-}
-
-static bool create_cd(struct board *board, const struct device_option *option, char *error,
-                      size_t error_bytes)
-{
-    return create_unit(board, option, true, error, error_bytes);
-}
-
-/* clang-format off */
-#define COMMON                                                                                               \
-    {"serial", PROPERTY_TEXT, .help = "serial number"},                                                      \
-    {"vendor", PROPERTY_TEXT, .help = "vendor, 8 characters"},                                               \
-    {"product", PROPERTY_TEXT, .help = "product, 16 characters"},                                            \
-    {"ver", PROPERTY_TEXT, .help = "revision, 4 characters"},                                                \
-    {"removable", PROPERTY_SWITCH, .help = "the medium can be removed"},                                     \
-    {"bootindex", PROPERTY_NUMBER, .help = "firmware tries small numbers first", .most = 99},                \
-    {0},
-static const struct property disk_properties[] = {
+static const struct property unit_properties[] = {
     {"drive", PROPERTY_DRIVE, .help = "what is in it", .required = true},
-    COMMON
+    {"serial", PROPERTY_TEXT, .help = "serial number"},
+    {"vendor", PROPERTY_TEXT, .help = "vendor, 8 characters"},
+    {"product", PROPERTY_TEXT, .help = "product, 16 characters"},
+    {"ver", PROPERTY_TEXT, .help = "revision, 4 characters"},
+    {"removable", PROPERTY_SWITCH, .help = "the medium can be removed"},
+    {"bootindex", PROPERTY_NUMBER, .help = "firmware tries small numbers first", .most = 99},
+    {0},
 };
-static const struct property cd_properties[] = {
-    {"drive", PROPERTY_DRIVE, .help = "what is in it (default: nothing)"},
-    COMMON
-};
-#undef COMMON
-/* clang-format on */
 
 const struct device_type scsi_hd_type = {
     .name = "scsi-hd",
     .bus = &bus_scsi,
     .help = "SCSI disk",
-    .properties = disk_properties,
-    .create = create_disk,
+    .medium = MEDIUM_DISK,
+    .properties = unit_properties,
+    .create = create_unit,
     .plugs = true,
     .unplug = unplug_unit,
 };
@@ -154,8 +134,8 @@ const struct device_type scsi_cd_type = {
     .bus = &bus_scsi,
     .help = "SCSI CD-ROM drive",
     .medium = MEDIUM_CDROM,
-    .properties = cd_properties,
-    .create = create_cd,
+    .properties = unit_properties,
+    .create = create_unit,
     .plugs = true,
     .unplug = unplug_unit,
 };

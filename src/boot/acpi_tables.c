@@ -219,7 +219,8 @@ static u32 add_madt(struct acpi_tables *acpi)
     return add_table(acpi, madt, "APIC", 1, (u32)(at - madt));
 }
 
-/* The HPET's address is a generic address structure of memory. Drivers keep to periods of at least HPET_PERIOD_TICKS. */
+/* The HPET's address is a generic address structure of memory. Drivers keep to periods of at least
+ * HPET_PERIOD_TICKS. */
 static u32 add_hpet(struct acpi_tables *acpi)
 {
     enum { HPET_PERIOD_TICKS = 10000 };

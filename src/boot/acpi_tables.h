@@ -3,7 +3,8 @@
  * tables; firmware gets them through its table loader.
  *
  *   RSDP -> RSDT -> FADT -> DSDT (what every machine has), FACS
- *                -> SSDTs: facts, PCI hot plug, suspend to RAM, each serial port, parallel port, floppy controller, HPET
+ *                -> SSDTs: facts, PCI hot plug, suspend to RAM, each serial port, parallel port, floppy controller,
+ *                   HPET
  *                -> MADT if there are APICs
  *                -> HPET if there is one
  *

@@ -1,6 +1,6 @@
 /*
- * The kernel of -kernel for UEFI firmware: the items of the firmware configuration device by which QEMU passes a bzImage, its
- * initrd and its command line. OVMF makes files of them and starts the kernel as an EFI program (OvmfPkg,
+ * The kernel of -kernel for UEFI firmware: the items of the firmware configuration device by which QEMU passes a
+ * bzImage, its initrd and its command line. OVMF makes files of them and starts the kernel as an EFI program (OvmfPkg,
  * QemuKernelLoaderFsDxe). The files are read when the firmware asks for them.
  */
 #ifndef RINGER_BOOT_KERNEL_ITEMS_H

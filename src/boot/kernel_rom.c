@@ -22,8 +22,8 @@
 /* Control bits of a DMA request (fw_cfg.h). */
 enum { DMA_READ = 1 << 1, DMA_SELECT = 1 << 3 };
 
-/* The low memory that the BIOS leaves free. Below it are vectors, data areas, a stack below 7000h and the boot sector at
- * 7C00h; above it is the extended BIOS data area. */
+/* The low memory that the BIOS leaves free. Below it are vectors, data areas, a stack below 7000h and the boot sector
+ * at 7C00h; above it is the extended BIOS data area. */
 #define LOW_FIRST 0x8000u
 #define LOW_END   0x90000u
 #define LOW_RAM   (BASE_MEMORY_KB * 1024u)
@@ -126,8 +126,8 @@ static int add_range(struct load *load, int fd, u64 offset, u64 gpa, u64 end)
     return status;
 }
 
-/* Bytes at the addresses of ROMs are left out, as write protection would do. Linkers that are told only "text at 1 MB" put the
- * ELF header into the page below, and no kernel needs it there. */
+/* Bytes at the addresses of ROMs are left out, as write protection would do. Linkers that are told only "text at 1 MB"
+ * put the ELF header into the page below, and no kernel needs it there. */
 int kernel_rom_load(struct load *load, const struct image *image, u64 offset, u64 gpa, u64 bytes)
 {
     if (!bytes) return 0;

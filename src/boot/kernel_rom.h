@@ -8,12 +8,12 @@
  *
  *   | boot data | piece | piece | ...
  *
- * Boot data goes to low memory. It holds structures and strings for the kernel, and a DMA descriptor for each piece. A piece
- * is a part of a file, or zeros. Files are read when the ROM asks for them, at every start of the machine, and are not kept in
- * memory.
+ * Boot data goes to low memory. It holds structures and strings for the kernel, and a DMA descriptor for each piece. A
+ * piece is a part of a file, or zeros. Files are read when the ROM asks for them, at every start of the machine, and
+ * are not kept in memory.
  *
- * Invariants: pieces are in RAM that the firmware leaves free, and do not overlap the boot data. No piece is longer than a DMA
- * request can be.
+ * Invariants: pieces are in RAM that the firmware leaves free, and do not overlap the boot data. No piece is longer
+ * than a DMA request can be.
  */
 #ifndef RINGER_BOOT_KERNEL_ROM_H
 #define RINGER_BOOT_KERNEL_ROM_H

@@ -1,6 +1,6 @@
 /*
- * bzImage and zImage by the 16-bit boot protocol (Linux, Documentation/arch/x86/boot.rst, "Loading The Rest of The Kernel" and
- * "Running the Kernel"). The option ROM loads both parts of the file and enters the first one in real mode.
+ * bzImage and zImage by the 16-bit boot protocol (Linux, Documentation/arch/x86/boot.rst, "Loading The Rest of The
+ * Kernel" and "Running the Kernel"). The option ROM loads both parts of the file and enters the first one in real mode.
  *
  *   BASE + 0        the real-mode part: boot sector and setup sectors
  *   BASE + ...      its heap, then its stack, down from STACK_END

@@ -143,8 +143,8 @@ int pc_enter_flat(struct load *load, struct boot_area *area, struct flat_entry e
     return 0;
 }
 
-/* Four-level page tables that map the first 4 GB to themselves by pages of 2 MB (SDM 3A 4.5.4): a page each of the first
- * and second level, and four of the third. */
+/* Four-level page tables that map the first 4 GB to themselves by pages of 2 MB (SDM 3A 4.5.4): a page each of the
+ * first and second level, and four of the third. */
 static int put_page_tables(struct load *load, struct boot_area *area, u64 *top)
 {
     enum { ENTRIES = PAGE_SIZE / 8, DIRECTORIES = 4, PRESENT_WRITABLE = 3, LARGE = 1 << 7 };

@@ -70,9 +70,9 @@ static bool unpack_zstd(const u8 *in, u64 in_bytes, u8 *out, u64 out_bytes)
     return !ZSTD_isError(frame) && ZSTD_decompress(out, out_bytes, in, frame) == out_bytes;
 }
 
-/* The legacy frame (LZ4 Frame Format Description, "Legacy frame"), which liblz4 does not read: blocks, none of which refers
- * to another, with a size of four bytes in front. The size of the result, which ends the payload, follows where a block
- * could begin. */
+/* The legacy frame (LZ4 Frame Format Description, "Legacy frame"), which liblz4 does not read: blocks, none of which
+ * refers to another, with a size of four bytes in front. The size of the result, which ends the payload, follows where
+ * a block could begin. */
 static bool unpack_lz4(const u8 *in, u64 in_bytes, u8 *out, u64 out_bytes)
 {
     enum { MAGIC = 4, SIZE = 4 };

@@ -25,12 +25,12 @@ struct boot_screen {
 
 struct kernel_rom;
 
-/* Is the kernel one for 64-bit CPUs: a bzImage with a 64-bit entry, or an x86-64 ELF file? False if there is none, or if it cannot
- * be read. */
+/* Is the kernel one for 64-bit CPUs: a bzImage with a 64-bit entry, or an x86-64 ELF file? False if there is none, or
+ * if it cannot be read. */
 bool loader_kernel_is_64bit(const struct boot_files *files);
 
-/* Make the option ROM by which firmware starts the kernel. *rom is NULL if the kernel is started directly; otherwise free
- * it with kernel_rom_free(). Returns the same as loader_load(). */
+/* Make the option ROM by which firmware starts the kernel. *rom is NULL if the kernel is started directly; otherwise
+ * free it with kernel_rom_free(). Returns the same as loader_load(). */
 int loader_make_rom(struct phys *phys, const struct cpu_model *cpu, const struct boot_files *files,
                     struct kernel_rom **rom, char *error, size_t error_bytes);
 

@@ -91,8 +91,8 @@ static bool put_memory_map(struct firmware *f)
     return fw_cfg_put_file(&f->config, "etc/e820", map, high ? sizeof(map) : ENTRY_BYTES, false);
 }
 
-/* The tables name the ports of the power management, which firmware puts where it likes before it reads them: SeaBIOS at 600h, OVMF at
- * B000h. */
+/* The tables name the ports of the power management, which firmware puts where it likes before it reads them: SeaBIOS
+ * at 600h, OVMF at B000h. */
 static void read_tables(void *source, u32 offset, u8 *buffer, u32 bytes)
 {
     struct firmware *f = source;
@@ -153,8 +153,8 @@ static bool put_boot_plan(struct firmware *f)
     return put_little_number(f, "etc/boot-fail-wait", (u64)(s64)plan->fail_wait_ms, 4);
 }
 
-/* Sleep states S0 to S5, a byte each: bit 7, the machine has it; bits 2-0, its SLP_TYP. QEMU has the same file; firmware
- * that makes the ACPI tables itself reads it there. S1, S2 and S4 are missing, as in the ACPI tables. */
+/* Sleep states S0 to S5, a byte each: bit 7, the machine has it; bits 2-0, its SLP_TYP. QEMU has the same file;
+ * firmware that makes the ACPI tables itself reads it there. S1, S2 and S4 are missing, as in the ACPI tables. */
 static bool put_sleep_states(struct firmware *f)
 {
     enum { HAS_STATE = 0x80, SLEEP_OFF = 0, SLEEP_TO_RAM = 1 };
@@ -195,8 +195,8 @@ bool firmware_runs(const struct firmware *f)
     return !f->wiring.files->kernel || f->kernel;
 }
 
-/* The kernel that firmware starts, if it is not started directly. Firmware that the user names starts it unless --start says
- * otherwise. By its looks nothing tells a BIOS from UEFI firmware, so the kernel is there for both. */
+/* The kernel that firmware starts, if it is not started directly. Firmware that the user names starts it unless --start
+ * says otherwise. By its looks nothing tells a BIOS from UEFI firmware, so the kernel is there for both. */
 static bool put_kernel(struct firmware *f, bool own, char *error, size_t error_bytes)
 {
     struct boot_files files = *f->wiring.files;

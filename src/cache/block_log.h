@@ -1,14 +1,15 @@
 /*
- * The log of block executions (--block-log): which blocks ran, in their order, and how large each is. Replacement policies
- * are tried on it offline (study/simulate.h). The file is a stream of 32-bit little-endian words, compressed with zstd:
+ * The log of block executions (--block-log): which blocks ran, in their order, and how large each is. Replacement
+ * policies are tried on it offline (study/simulate.h). The file is a stream of 32-bit little-endian words, compressed
+ * with zstd:
  *
  *     BLOCK_LOG_MAGIC, BLOCK_LOG_VERSION, the room that the translator wants before a translation (bytes), 0
  *     then any number of
  *         id                            block `id` runs, to its end or to a fault (ids count from 0)
  *         BLOCK_LOG_MADE | id, 7 words  block `id` is translated: struct block_made
  *
- * A block that is translated a second time was killed in between, because its code was written. The sizes are those of a
- * run without a log. Only translated code is logged, not what the interpreter executes.
+ * A block that is translated a second time was killed in between, because its code was written. The sizes are those of
+ * a run without a log. Only translated code is logged, not what the interpreter executes.
  */
 #ifndef RINGER_CACHE_BLOCK_LOG_H
 #define RINGER_CACHE_BLOCK_LOG_H

@@ -286,8 +286,8 @@ void cache_destroy(struct cache *cache);
 
 /* Is there room for one more block with this many bytes of code? If not, the caller calls cache_replace(). */
 bool cache_room(const struct cache *cache, u64 code_bytes);
-/* Metadata that lives as long as the segment that is being filled. After cache_room() has returned true, 16 KB of it are
- * available, and as much of lasting metadata. */
+/* Metadata that lives as long as the segment that is being filled. After cache_room() has returned true, 16 KB of it
+ * are available, and as much of lasting metadata. */
 void *cache_meta(struct cache *cache, u64 bytes);
 /* Metadata that lives until the whole flush. */
 void *cache_lasting(struct cache *cache, u64 bytes);
@@ -320,8 +320,8 @@ void cache_link(struct cache *cache, struct edge *edge, struct block *to, u32 fr
 /* Unlink all edges of a block: C code then finds the next block. */
 void cache_unlink(struct cache *cache, struct block *block);
 
-/* Fill an indirect site: link its edge to this block. frame_plus_1 is the exec entry of the block's page. After SITE_FILLS
- * fills, make the site use the jump table instead. */
+/* Fill an indirect site: link its edge to this block. frame_plus_1 is the exec entry of the block's page. After
+ * SITE_FILLS fills, make the site use the jump table instead. */
 void cache_fill_site(struct cache *cache, struct edge *edge, struct block *to, u32 frame_plus_1);
 
 void cache_jump_enter(struct cache *cache, u64 key, const struct block *block);

@@ -12,9 +12,9 @@
 
 #define EXACT_GRANULES 4u
 
-/* The blocks with code in a page, and a bitmap of the page's 64-byte granules that hold code. Data may lie beside code in
- * one granule. For the few granules that were written last, the exact code bytes are known, so that further writes need not
- * look at the blocks again. It lies in lasting metadata. */
+/* The blocks with code in a page, and a bitmap of the page's 64-byte granules that hold code. Data may lie beside code
+ * in one granule. For the few granules that were written last, the exact code bytes are known, so that further writes
+ * need not look at the blocks again. It lies in lasting metadata. */
 struct code_page {
     u64 granules;
     u64 exact[EXACT_GRANULES];        /* bit n: byte n of the granule may be code */

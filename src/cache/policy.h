@@ -14,8 +14,8 @@
  * policy that wants to know which blocks are still in use has the links into a segment cut (observes()). The next entry
  * into each of its blocks goes through C code, which marks the block as touched and links it again.
  *
- * A policy may have two generations. Segments from `young` on are the old generation. Of the blocks that a young segment
- * holds when it is evicted, those that promotes() picks are copied to the old generation.
+ * A policy may have two generations. Segments from `young` on are the old generation. Of the blocks that a young
+ * segment holds when it is evicted, those that promotes() picks are copied to the old generation.
  *
  * The functions run at turns only. They may use floating point. They must not keep pointers, and must not depend on
  * anything but their arguments, because the simulator (src/study/simulate.h) calls them too.
@@ -70,8 +70,8 @@ static inline unsigned policy_following(const struct policy_view *view)
 /* The number of segments in a cache of this size, and of those of the young generation. */
 unsigned policy_segments(const struct cache_policy *policy, unsigned wanted, uint64_t bytes, unsigned *young);
 
-/* By its name, or from a shared object that defines `const struct cache_policy policy` (a name with a slash in it). NULL
- * with one sentence in `error`. */
+/* By its name, or from a shared object that defines `const struct cache_policy policy` (a name with a slash in it).
+ * NULL with one sentence in `error`. */
 const struct cache_policy *policy_find(const char *name, char *error, size_t error_bytes);
 /* The policies that are built in; NULL behind the last one. */
 extern const struct cache_policy *const policies[];

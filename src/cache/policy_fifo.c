@@ -1,4 +1,5 @@
-/* The segment that was filled first is evicted first. Segments are filled in their order, so that is the following one. */
+/* The segment that was filled first is evicted first. Segments are filled in their order, so that is the following
+ * one. */
 #include "policy.h"
 
 const struct cache_policy policy_fifo = {

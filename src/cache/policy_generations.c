@@ -1,7 +1,7 @@
-/* New blocks go to the young generation, which is first in, first out. The links into the segment that will be evicted next
- * are cut one turn before; blocks that run in that time go to the old generation, others die. Hazelwood and Smith 2006,
- * "Managing bounded code caches in dynamic binary optimization systems", call these nursery, probation and persistent
- * cache. */
+/* New blocks go to the young generation, which is first in, first out. The links into the segment that will be evicted
+ * next are cut one turn before; blocks that run in that time go to the old generation, others die. Hazelwood and Smith
+ * 2006, "Managing bounded code caches in dynamic binary optimization systems", call these nursery, probation and
+ * persistent cache. */
 #include "policy.h"
 
 static bool observes(const struct policy_view *view, unsigned segment)

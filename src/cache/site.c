@@ -5,9 +5,9 @@
 
 #define HOST_MASK ((1u << SITE_HOST_BITS) - 1)
 
-/* A jump that the block follows may skip more guest bytes than a length field can hold. Such a jump has no host code, so the
- * site behind it stores the guest bytes in place of host bytes, and begins where the jump does. The host bytes that lie
- * between the two, such as the computation of an address, count for the site after it. */
+/* A jump that the block follows may skip more guest bytes than a length field can hold. Such a jump has no host code,
+ * so the site behind it stores the guest bytes in place of host bytes, and begins where the jump does. The host bytes
+ * that lie between the two, such as the computation of an address, count for the site after it. */
 enum { LENGTH_MAX = 15, LENGTH_BEHIND = 0 };
 
 void block_keep_sites(struct block *block, const struct site *sites)

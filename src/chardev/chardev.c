@@ -145,7 +145,8 @@ void chardev_input(struct chardev *c, const u8 *bytes, u32 count)
         take_key(c, bytes[n]);
 }
 
-/* has_input: the descriptor has just been found readable. Only a socket has no other reader that could have been faster. */
+/* has_input: the descriptor has just been found readable. Only a socket has no other reader that could have been
+ * faster. */
 static void read_some(struct chardev *c, bool has_input)
 {
     u8 buffer[PIECE_BYTES];

@@ -2,8 +2,8 @@
  * The folder in which running machines are found. Each has one socket for QMP, named as the machine, or "pid-N" if that
  * has no name.
  *
- * The folder is $XDG_RUNTIME_DIR/ringer. Containers and CI runners have no such directory (XDG Base Directory Specification).
- * There it is /tmp/ringer-UID, which must belong to the user and must not let other users in.
+ * The folder is $XDG_RUNTIME_DIR/ringer. Containers and CI runners have no such directory (XDG Base Directory
+ * Specification). There it is /tmp/ringer-UID, which must belong to the user and must not let other users in.
  */
 #ifndef RINGER_CHARDEV_RUNTIME_FOLDER_H
 #define RINGER_CHARDEV_RUNTIME_FOLDER_H

@@ -12,9 +12,9 @@
 
 #include "base/types.h"
 
-/* Put `fd` into raw mode; `signals`: Ctrl-C, Ctrl-Z and Ctrl-\ still raise signals. It is restored by terminal_restore(), by die(), by exit() and by fatal signals
- * (SEGV, BUS, ILL, FPE, ABRT, SYS), which then end the process as usual. Returns whether fd is now a raw
- * terminal. */
+/* Put `fd` into raw mode; `signals`: Ctrl-C, Ctrl-Z and Ctrl-\ still raise signals. It is restored by
+ * terminal_restore(), by die(), by exit() and by fatal signals (SEGV, BUS, ILL, FPE, ABRT, SYS), which then end the
+ * process as usual. Returns whether fd is now a raw terminal. */
 bool terminal_enter_raw(int fd, bool signals);
 /* May be called any number of times; async-signal-safe. */
 void terminal_restore(void);

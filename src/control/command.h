@@ -70,6 +70,8 @@ bool command_check(struct control_call *call, const struct control_command *comm
 void command_run(struct control_call *call, const struct control_command *command);
 
 void call_fail(struct control_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* There is no such device or object. */
+void call_not_found(struct control_call *call, const char *name);
 const char *call_text(const struct control_call *call, const char *name); /* NULL: not given */
 s64 call_number(const struct control_call *call, const char *name, s64 otherwise);
 bool call_switch(const struct control_call *call, const char *name);
@@ -111,6 +113,7 @@ void run_mouse_move(struct control_call *call);
 void run_mouse_button(struct control_call *call);
 void run_screendump(struct control_call *call);
 void run_query_block(struct control_call *call);
+void run_query_blockstats(struct control_call *call);
 void run_eject(struct control_call *call);
 void run_change(struct control_call *call);
 void run_open_tray(struct control_call *call);
@@ -152,6 +155,7 @@ void run_query_iothreads(struct control_call *call);
 void print_status(const struct json_object *result, struct json_object *text);
 void print_version(const struct json_object *result, struct json_object *text);
 void print_block(const struct json_object *result, struct json_object *text);
+void print_blockstats(const struct json_object *result, struct json_object *text);
 void print_chardev(const struct json_object *result, struct json_object *text);
 void print_name(const struct json_object *result, struct json_object *text);
 void print_uuid(const struct json_object *result, struct json_object *text);

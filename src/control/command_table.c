@@ -70,6 +70,8 @@ static const struct control_argument close_tray[] = {HIDDEN_TEXT("device"), HIDD
 static const struct control_argument insert_medium[] = {TEXT("id"), TEXT("node-name"), END};
 static const struct control_argument named_nodes[] = {
     {.name = "flat", .type = ARGUMENT_SWITCH, .optional = true}, END};
+static const struct control_argument blockstats[] = {
+    {.name = "query-nodes", .type = ARGUMENT_SWITCH, .optional = true}, END};
 static const struct control_argument object[] = {TEXT("path"), END};
 static const struct control_argument object_get[] = {TEXT("path"), TEXT("property"), END};
 static const struct control_argument object_set[] = {
@@ -134,6 +136,8 @@ const struct control_command control_commands[] = {
      .run = run_query_memory, .print = print_pairs},
     {"query-block", "info block", "the drives and the media in them", NULL, .run = run_query_block,
      .print = print_block},
+    {"query-blockstats", "info blockstats", "what the drives have read and written", blockstats,
+     .run = run_query_blockstats, .print = print_blockstats},
     {"query-chardev", "info chardev", "the character devices", NULL, .run = run_query_chardev,
      .print = print_chardev, .aside = true},
     {NULL, "info network", "the network cards and what their cables lead to", NULL, .run = run_network},
@@ -289,6 +293,12 @@ void call_fail(struct control_call *call, const char *format, ...)
     call->failed = true;
     vsnprintf(call->error, sizeof(call->error), format, args);
     va_end(args);
+}
+
+void call_not_found(struct control_call *call, const char *name)
+{
+    call_fail(call, "Device '%.100s' not found", name);
+    call->error_class = "DeviceNotFound";
 }
 
 const char *call_text(const struct control_call *call, const char *name)

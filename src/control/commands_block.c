@@ -1,10 +1,14 @@
 /*
  * Commands about drives and the media in them. QEMU's steps of a change:
  *
- *   blockdev-open-tray, blockdev-remove-medium, blockdev-insert-medium (the image of a blockdev-add), blockdev-close-tray
+ *   blockdev-open-tray
+ *   blockdev-remove-medium
+ *   blockdev-insert-medium   the image of a blockdev-add
+ *   blockdev-close-tray
  *
  * eject is the first two of them, blockdev-change-medium all four, with an image that it opens itself.
  */
+#include "base/host_time.h"
 #include "base/json.h"
 #include "board/media.h"
 #include "control_private.h"
@@ -64,16 +68,23 @@ static struct json_object *node_json(const struct drive *node)
     return object;
 }
 
-static struct json_object *drive_json(const struct control_call *call, const struct drive *drive)
+/* A drive's names: its own, and that of the device that has it. */
+static struct json_object *named_json(const struct control_call *call, const struct drive *drive)
 {
     struct json_object *object = json_object_new_object();
-    struct media_state state = media_state(&call->vm->chipset, drive);
     char name[DRIVE_NAME_BYTES];
     const struct device_options *devices = &call->vm->options->board.devices;
     const struct device_option *device = drive->id ? device_options_use_drive(devices, drive->id) : NULL;
     drive_name(drive, name);
     json_add_text(object, "device", name);
     if (device && device->id) json_add_text(object, "qdev", device->id);
+    return object;
+}
+
+static struct json_object *drive_json(const struct control_call *call, const struct drive *drive)
+{
+    struct json_object *object = named_json(call, drive);
+    struct media_state state = media_state(&call->vm->chipset, drive);
     json_add_text(object, "type", "unknown");
     json_add_flag(object, "removable", drive_is_removable(drive));
     json_add_flag(object, "locked", state.locked);
@@ -99,6 +110,86 @@ void run_query_nodes(struct control_call *call)
     for (unsigned n = 0; n < drives->count; n++) {
         const struct drive *node = &drives->drive[n];
         if (node->fitted && node->option->node) json_object_array_add(call->result, node_json(node));
+    }
+}
+
+/* Requests are not merged, and no histories are kept. */
+static struct json_object *counts_json(const struct block_disk_counts *counts)
+{
+    static const struct {
+        const char *name;
+        unsigned operations;
+    } kinds[] = {{"rd", 1u << DISK_READ},
+                 {"wr", 1u << DISK_WRITE | 1u << DISK_ZERO},
+                 {"flush", 1u << DISK_FLUSH},
+                 {"unmap", 1u << DISK_DISCARD}};
+    struct json_object *object = json_object_new_object();
+    for (unsigned k = 0; k < ARRAY_SIZE(kinds); k++) {
+        u64 done = 0, bytes = 0, failed = 0, refused = 0, total_ns = 0;
+        for (unsigned n = 0; n < ARRAY_SIZE(counts->of); n++) {
+            if (!(kinds[k].operations >> n & 1)) continue;
+            done += counts->of[n].done;
+            bytes += counts->of[n].bytes;
+            failed += counts->of[n].failed;
+            refused += counts->of[n].refused;
+            total_ns += counts->of[n].total_ns;
+        }
+        const struct {
+            const char *format;
+            u64 value;
+        } rows[] = {{"%s_operations", done},
+                    {"%s_total_time_ns", total_ns},
+                    {"failed_%s_operations", failed},
+                    {"invalid_%s_operations", refused},
+                    {"%s_bytes", bytes},
+                    {"%s_merged", 0}};
+        unsigned count = kinds[k].operations == 1u << DISK_FLUSH ? 4 : ARRAY_SIZE(rows);
+        for (unsigned n = 0; n < count; n++) {
+            char name[40];
+            snprintf(name, sizeof(name), rows[n].format, kinds[k].name);
+            json_add_number(object, name, rows[n].value);
+        }
+    }
+    json_add_number(object, "wr_highest_offset", counts->written_to);
+    if (counts->last_ns) json_add_number(object, "idle_time_ns", host_now_ns() - counts->last_ns);
+    json_add_flag(object, "account_invalid", false);
+    json_add_flag(object, "account_failed", true);
+    json_object_object_add(object, "timed_stats", json_object_new_array());
+    return object;
+}
+
+/* Of each drive; with "query-nodes" of each node. A node's image that is a medium counts for the drive. */
+void run_query_blockstats(struct control_call *call)
+{
+    const struct drives *drives = &call->vm->drives;
+    bool nodes = call_switch(call, "query-nodes");
+    call->result = json_object_new_array();
+    for (unsigned n = 0; n < drives->count; n++) {
+        const struct drive *drive = &drives->drive[n], *node = drive->node ? drive->node : drive;
+        bool listed = nodes ? drive->fitted && drive->option->node : is_listed(call->vm, drive);
+        if (!listed) continue;
+        struct json_object *object = nodes ? json_object_new_object() : named_json(call, drive);
+        if (node->option->node) json_add_text(object, "node-name", node->id);
+        json_object_object_add(object, "stats", counts_json(&drive->block.counts));
+        json_object_array_add(call->result, object);
+    }
+}
+
+void print_blockstats(const struct json_object *result, struct json_object *text)
+{
+    static const char *const names[] = {
+        "rd_bytes",         "wr_bytes",         "rd_operations",    "wr_operations",
+        "flush_operations", "wr_total_time_ns", "rd_total_time_ns", "flush_total_time_ns",
+        "rd_merged",        "wr_merged",        "idle_time_ns"};
+    for (size_t n = 0; n < json_object_array_length(result); n++) {
+        const struct json_object *drive = json_object_array_get_idx(result, n);
+        struct json_object *stats, *value;
+        json_object_object_get_ex(drive, "stats", &stats);
+        text_add(text, "%s:", json_text_of(drive, "device"));
+        for (unsigned k = 0; k < ARRAY_SIZE(names); k++)
+            if (json_object_object_get_ex(stats, names[k], &value))
+                text_add(text, " %s=%s", names[k], json_object_get_string(value));
+        text_add(text, "\n");
     }
 }
 
@@ -140,8 +231,7 @@ static struct drive *find_drive(struct control_call *call)
         call_fail(call, "Device '%.100s' is not removable", wanted);
         return NULL;
     }
-    call_fail(call, "Device '%.100s' not found", wanted);
-    call->error_class = "DeviceNotFound";
+    call_not_found(call, wanted);
     return NULL;
 }
 

@@ -118,8 +118,7 @@ static bool find_object(struct control_call *call, struct object *object)
             return true;
         }
     if (find_device(call->vm, path, object) || find_rng(call->vm, path, object)) return true;
-    call_fail(call, "Device '%.100s' not found", whole);
-    call->error_class = "DeviceNotFound";
+    call_not_found(call, whole);
     return false;
 }
 
@@ -325,14 +324,13 @@ void run_object_types(struct control_call *call)
 void run_device_properties(struct control_call *call)
 {
     const char *name = call_text(call, "typename");
-    for (const struct device_type *const *type = device_table; *type; type++)
-        if (!strcmp((*type)->name, name)) {
-            call->result = json_object_new_array();
-            add_properties(call->result, *type, true);
-            return;
-        }
-    call_fail(call, "Device '%.100s' not found", name);
-    call->error_class = "DeviceNotFound";
+    const struct device_type *type = device_type_find(device_table, name);
+    if (!type) {
+        call_not_found(call, name);
+        return;
+    }
+    call->result = json_object_new_array();
+    add_properties(call->result, type, true);
 }
 
 void run_query_iothreads(struct control_call *call)

@@ -18,8 +18,8 @@ static struct plug *plug_of(struct control_call *call)
     return &call->vm->chipset.plug;
 }
 
-/* The arguments as a list that begins with the value of `first` (options/options_json.h); to be freed. NULL: the call has
- * failed. */
+/* The arguments as a list that begins with the value of `first` (options/options_json.h); to be freed. NULL: the call
+ * has failed. */
 static char *list_of(struct control_call *call, const char *first)
 {
     if (call->by_line) return strdup(call_text(call, first));

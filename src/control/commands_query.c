@@ -321,9 +321,7 @@ void run_ringbuf_read(struct control_call *call)
 void run_set_link(struct control_call *call)
 {
     const char *name = call_text(call, "name");
-    if (board_set_link(&call->vm->board, name, call_switch(call, "up"))) return;
-    call_fail(call, "Device '%.100s' not found", name);
-    call->error_class = "DeviceNotFound";
+    if (!board_set_link(&call->vm->board, name, call_switch(call, "up"))) call_not_found(call, name);
 }
 
 void run_network(struct control_call *call)

@@ -51,9 +51,9 @@
 
 #define ATOM 0x106ca /* signature: family 6, model 1Ch, stepping 10 */
 
-/* A model has all that its base has (inherit()), and in addition what its own row says. Words of features are united; any other
- * field that the row leaves out has the base's value. Every model says that it is in a virtual machine (leaf 40000000h). The
- * table is completed before main() runs and does not change afterwards. */
+/* A model has all that its base has (inherit()), and in addition what its own row says. Words of features are united;
+ * any other field that the row leaves out has the base's value. Every model says that it is in a virtual machine (leaf
+ * 40000000h). The table is completed before main() runs and does not change afterwards. */
 static struct {
     const char *base; /* NULL, or a model further up */
     struct cpu_model model;
@@ -330,8 +330,8 @@ static struct leaf leaf_cache(u32 subleaf)
     return subleaf < ARRAY_SIZE(caches) ? caches[subleaf] : (struct leaf){{0}};
 }
 
-/* Leaf 0Dh: the components of the extended state, and the bytes of XSAVE areas (SDM 1 13.2). As AVX is the only component behind
- * the header, an area has the same size in either format. */
+/* Leaf 0Dh: the components of the extended state, and the bytes of XSAVE areas (SDM 1 13.2). As AVX is the only
+ * component behind the header, an area has the same size in either format. */
 static struct leaf leaf_xsave(const struct vcpu *v, u32 subleaf)
 {
     enum { AVX_COMPONENT = 2 };

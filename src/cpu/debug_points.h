@@ -10,10 +10,10 @@
  * 1. No translated block has an instruction at the address of a code point, or has found flags dead behind it. Planning
  *    ends a block there, and setting a point kills the blocks that break the rule. So the interpreter executes
  *    the instruction, and looks for points before it does. Other code runs as if there were none.
- * 2. A code point that was cleared stays in the table, inactive, until code at its address is translated. A debugger that
- *    clears its points and sets them again at each stop costs the cache nothing.
- * 3. Pages that data points touch have no entries that would let an access pass unseen (mmu/watch.h). So accesses to them
- *    take the slow path, which compares the address.
+ * 2. A code point that was cleared stays in the table, inactive, until code at its address is translated. A debugger
+ *    that clears its points and sets them again at each stop costs the cache nothing.
+ * 3. Pages that data points touch have no entries that would let an access pass unseen (mmu/watch.h). So accesses to
+ *    them take the slow path, which compares the address.
  *
  * Only the vCPU's thread calls this.
  */

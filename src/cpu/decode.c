@@ -304,14 +304,15 @@ static bool is_syscall(const u8 *bytes, unsigned available)
     return false;
 }
 
-/* Zydis knows SYSCALL in 64-bit code only, as Intel's CPUs do. AMD's have it in all code (AMD APM 3 "SYSCALL"): the routine
- * raises #UD on the others. */
+/* Zydis knows SYSCALL in 64-bit code only, as Intel's CPUs do. AMD's have it in all code (AMD APM 3 "SYSCALL"): the
+ * routine raises #UD on the others. */
 static enum code_size code_to_decode(const u8 *bytes, unsigned available, enum code_size size)
 {
     return size != CODE_64 && is_syscall(bytes, available) ? CODE_64 : size;
 }
 
-/* VEX.W, if it has an effect. Outside 64-bit mode it selects no register of 64 bits (SDM 2, notes on VCVTSI2SD and VPEXTRQ). */
+/* VEX.W, if it has an effect. Outside 64-bit mode it selects no register of 64 bits (SDM 2, notes on VCVTSI2SD and
+ * VPEXTRQ). */
 static u8 effective_vex_w(const struct insn *i, const ZydisDecodedInstruction *z)
 {
     bool is_size = i->row->traits & ISA_W_IS_SIZE;

@@ -4,8 +4,9 @@
  * the others the result is copied, and address and immediate are filled in. That takes a tenth of the time and
  * no library code.
  *
- * It serves 32-bit code with 32-bit addresses and 64-bit code with 64-bit ones, legacy encodings and at most two prefixes
- * besides REX, which belongs to the shape, if the first copy was equal to Zydis's result. Everything else goes to insn_decode().
+ * It serves 32-bit code with 32-bit addresses and 64-bit code with 64-bit ones, legacy encodings and at most two
+ * prefixes besides REX, which belongs to the shape, if the first copy was equal to Zydis's result. Everything else goes
+ * to insn_decode().
  */
 #ifndef RINGER_CPU_DECODE_MEMO_H
 #define RINGER_CPU_DECODE_MEMO_H

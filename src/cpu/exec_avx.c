@@ -1,6 +1,6 @@
 /*
- * AVX instructions that are not simply executed on the host, because they access single elements of memory: masked moves and
- * gathers. They work on the image of the parked state.
+ * AVX instructions that are not simply executed on the host, because they access single elements of memory: masked
+ * moves and gathers. They work on the image of the parked state.
  */
 #include "exec.h"
 #include "interp_private.h"

@@ -7,13 +7,14 @@
  *           528  reserved, 0
  *           576  the upper halves of the YMM registers (2), in either format, because no other component follows
  *
- * A component is in use unless all of it has the values of its initial configuration. CPUs may say "in use" of others too; this
- * one does not, so that the result does not depend on the engine. Instruction and operand pointers are 0, see fpu_state.c.
+ * A component is in use unless all of it has the values of its initial configuration. CPUs may say "in use" of others
+ * too; this one does not, so that the result does not depend on the engine. Instruction and operand pointers are 0, see
+ * fpu_state.c.
  *
  * All reads, and all checks of writes, come before the first change.
  *
- * Kernels save and restore states at every switch of processes. The fast routines (fast_entry.h) do it for an area in plain
- * RAM; whatever would raise a fault they leave to the others.
+ * Kernels save and restore states at every switch of processes. The fast routines (fast_entry.h) do it for an area in
+ * plain RAM; whatever would raise a fault they leave to the others.
  */
 #include "cpuid.h"
 #include "exec.h"
@@ -170,8 +171,8 @@ void exec_xsaveopt(struct vcpu *v, const struct insn *i)
     save_standard(v, i, true);
 }
 
-/* What XSAVEC stores. MXCSR belongs to the SSE component, which is stored too if only MXCSR is other than initial (SDM 1
- * 13.10). */
+/* What XSAVEC stores. MXCSR belongs to the SSE component, which is stored too if only MXCSR is other than initial (SDM
+ * 1 13.10). */
 static u64 compacted(const struct vcpu *v, const u8 *image, u64 asked)
 {
     u64 stored = asked & in_use(v, image);
@@ -253,8 +254,8 @@ static u64 delta_at(const struct vcpu *v, u64 linear, bool write)
     return (write ? v->write_table : v->read_table)[linear >> PAGE_SHIFT];
 }
 
-/* The host address of the area: NULL unless the instruction is legal and the area lies in plain RAM, in one page or in two
- * that follow each other on the host too. */
+/* The host address of the area: NULL unless the instruction is legal and the area lies in plain RAM, in one page or in
+ * two that follow each other on the host too. */
 static u8 *plain_area(const struct vcpu *v, const struct insn *i, bool write)
 {
     if (!(v->paging.cr4 & CR4_OSXSAVE) || (v->paging.cr0 & CR0_TS) || (v->mode & (MODE_STEP | MODE_ALIGN)) ||

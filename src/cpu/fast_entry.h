@@ -3,9 +3,9 @@
  * signals and switches of processes depends on them.
  *
  * Each routine does all of the common case and returns true, or changes nothing and returns false. Then the
- * caller calls the general routine, which handles all cases. The common cases are 32-bit flat protected mode and 64-bit mode
- * (fast_long.c), with gates and segments as today's kernels have them and all memory in pages with shadow entries. No routine
- * raises a fault, so none needs a fault scope. Their callers are translator_fast() and exception.c.
+ * caller calls the general routine, which handles all cases. The common cases are 32-bit flat protected mode and 64-bit
+ * mode (fast_long.c), with gates and segments as today's kernels have them and all memory in pages with shadow entries.
+ * No routine raises a fault, so none needs a fault scope. Their callers are translator_fast() and exception.c.
  */
 #ifndef RINGER_CPU_FAST_ENTRY_H
 #define RINGER_CPU_FAST_ENTRY_H

@@ -1,7 +1,7 @@
 /*
- * The common cases of IA-32e mode: SYSCALL, SYSRET and IRETQ in 64-bit mode, and the delivery of exceptions and interrupts
- * through 64-bit gates: see fast_entry.h. Memory is reached by the TLB's supervisor entries only, so nothing here can
- * fault. The general routines, with the sections of the manual, are in syscall.c, return.c and interrupt64.c.
+ * The common cases of IA-32e mode: SYSCALL, SYSRET and IRETQ in 64-bit mode, and the delivery of exceptions and
+ * interrupts through 64-bit gates: see fast_entry.h. Memory is reached by the TLB's supervisor entries only, so nothing
+ * here can fault. The general routines, with the sections of the manual, are in syscall.c, return.c and interrupt64.c.
  */
 #include "cpuid.h"
 #include "descriptor.h"

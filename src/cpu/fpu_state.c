@@ -1,10 +1,10 @@
 /*
  * The guest's x87/MMX/SSE/AVX state: in the host's registers (fpu_live) or in v->fpu.
  *
- * The upper halves of the YMM registers belong to it once the guest has enabled AVX (fpu_ymm). FXSAVE and moves of the upper
- * halves take half the time of XSAVE and XRSTOR. Where all of them are 0, which is the rule behind VZEROUPPER, loading is
- * one VZEROUPPER: host CPUs execute SSE instructions faster when they know that (SDM optimization manual, "mixing AVX code
- * with SSE code").
+ * The upper halves of the YMM registers belong to it once the guest has enabled AVX (fpu_ymm). FXSAVE and moves of the
+ * upper halves take half the time of XSAVE and XRSTOR. Where all of them are 0, which is the rule behind VZEROUPPER,
+ * loading is one VZEROUPPER: host CPUs execute SSE instructions faster when they know that (SDM optimization manual,
+ * "mixing AVX code with SSE code").
  *
  * This is the only C file that touches those registers, and it is not instrumented by the sanitizers. Their
  * run-time uses vector registers anywhere, even in code that is compiled for general registers only. So in a

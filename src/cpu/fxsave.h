@@ -1,6 +1,6 @@
 /*
- * The image in which v->fpu holds the x87, SSE and AVX state while it is parked: an FXSAVE image (SDM 1 table 10-2), and
- * behind it the upper halves of the YMM registers, where the standard format of XSAVE has them (SDM 1 13.4). The
+ * The image in which v->fpu holds the x87, SSE and AVX state while it is parked: an FXSAVE image (SDM 1 table 10-2),
+ * and behind it the upper halves of the YMM registers, where the standard format of XSAVE has them (SDM 1 13.4). The
  * header in between is not used.
  */
 #ifndef RINGER_CPU_FXSAVE_H

@@ -129,8 +129,8 @@ struct vex_fields {
     u8 reg, rm, index, vvvv; /* index, vvvv: 0: none */
 };
 
-/* The three bytes of a VEX prefix (SDM 2A 2.3): C4 | ~R ~X ~B map | W ~vvvv L pp. The bits besides registers are those that
- * have an effect on the guest's instruction, so 64-bit code may have them. */
+/* The three bytes of a VEX prefix (SDM 2A 2.3): C4 | ~R ~X ~B map | W ~vvvv L pp. The bits besides registers are those
+ * that have an effect on the guest's instruction, so 64-bit code may have them. */
 static inline void insn_vex_prefix(const struct insn *i, const struct vex_fields *f, u8 *prefix)
 {
     enum { NOT_R = 0x80, NOT_X = 0x40, NOT_B = 0x20, MAP = 0x1f, L_PP = 7 };

@@ -34,9 +34,10 @@ static inline u64 segment_linear(const struct vcpu *v, enum seg seg, u64 offset)
 /* The linear address of an access through a segment. Makes the segment's checks. */
 u64 mem_linear(struct vcpu *v, enum seg seg, u64 offset, unsigned bytes, bool write);
 
-/* Raise #GP(0) unless the operand lies on a boundary of `alignment` bytes, a power of two. The manuals leave open whether a
- * misaligned operand beyond the canonical addresses raises this or #SS(0) (SDM 3A 6.9: the order within a class of the
- * table depends on the CPU). As on AMD's CPUs, in 64-bit mode alignment comes first, elsewhere the segment's checks. */
+/* Raise #GP(0) unless the operand lies on a boundary of `alignment` bytes, a power of two. The manuals leave open
+ * whether a misaligned operand beyond the canonical addresses raises this or #SS(0) (SDM 3A 6.9: the order within a
+ * class of the table depends on the CPU). As on AMD's CPUs, in 64-bit mode alignment comes first, elsewhere the
+ * segment's checks. */
 void mem_check_aligned(struct vcpu *v, enum seg seg, u64 offset, unsigned bytes, unsigned alignment,
                        bool write);
 

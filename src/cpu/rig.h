@@ -1,6 +1,6 @@
 /*
- * A rig: a vCPU and RAM, without board and devices. The experiments and listings of `study` run in it, and so do tests. Ports read as
- * ones, the TSC stands still, no interrupt comes; an owner that wants more changes `host`.
+ * A rig: a vCPU and RAM, without board and devices. The experiments and listings of `study` run in it, and so do tests.
+ * Ports read as ones, the TSC stands still, no interrupt comes; an owner that wants more changes `host`.
  */
 #ifndef RINGER_CPU_RIG_H
 #define RINGER_CPU_RIG_H

@@ -135,8 +135,8 @@ void segment_set_base(struct vcpu *v, enum seg seg, u64 base)
     vcpu_update_segment(v, seg);
 }
 
-/* In IA-32e mode a load of FS or GS also sets the upper half of its base. There a null selector leaves the base alone on
- * AMD's CPUs (AMD APM 2 4.5.3); on Intel's it is 0. */
+/* In IA-32e mode a load of FS or GS also sets the upper half of its base. There a null selector leaves the base alone
+ * on AMD's CPUs (AMD APM 2 4.5.3); on Intel's it is 0. */
 static void assign(struct vcpu *v, enum seg seg, struct segment s)
 {
     bool null = s.access & AR_UNUSABLE;

@@ -37,9 +37,9 @@ static void enter_ring0(struct vcpu *v, bool code64, u64 rip)
 }
 
 /*
- * The trap of TF follows the flags that SYSCALL and SYSRET leave, unlike that of other instructions: FMASK with TF keeps a user's
- * single step out of the kernel, and after SYSRET to a program that is stepped the trap is due at once. (No manual says so; the
- * public advisory XSA-204 does.)
+ * The trap of TF follows the flags that SYSCALL and SYSRET leave, unlike that of other instructions: FMASK with TF
+ * keeps a user's single step out of the kernel, and after SYSRET to a program that is stepped the trap is due at once.
+ * (No manual says so; the public advisory XSA-204 does.)
  */
 static void trap_by_new_flags(struct vcpu *v)
 {

@@ -1,7 +1,7 @@
 /*
  * x87, MMX, SSE and AVX instructions, executed on the host. Each becomes a thunk: a function that consists of the
- * instruction and RET. Its memory operand is at [r9] (a bounce buffer), and the guest's ESP, or one of R8 to R15, is in r8. The bytes
- * of a thunk are few enough to be its key in the table of thunks.
+ * instruction and RET. Its memory operand is at [r9] (a bounce buffer), and the guest's ESP, or one of R8 to R15, is in
+ * r8. The bytes of a thunk are few enough to be its key in the table of thunks.
  *
  * The thunks' memory is mapped twice, for writing and for executing. A thunk can raise one host signal: SIGFPE,
  * for a SIMD exception that the guest has unmasked. Which flags of MXCSR such an instruction leaves depends on

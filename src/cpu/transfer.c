@@ -189,8 +189,8 @@ static void transfer_system(struct vcpu *v, const struct descriptor *d, enum tas
     }
 }
 
-/* The code segment of a direct far transfer, with its rights checked. Returns false if the selector names a gate or a TSS:
- * then that transfer is done. */
+/* The code segment of a direct far transfer, with its rights checked. Returns false if the selector names a gate or a
+ * TSS: then that transfer is done. */
 static bool fetch_direct_code(struct vcpu *v, u16 selector, enum task_switch_cause cause,
                               struct descriptor *d)
 {

@@ -1,7 +1,7 @@
 /*
  * Conditions of breakpoints, as agent expressions: code for a small stack machine that gdb compiles from the
- * user's condition (the manual's appendix "The GDB Agent Expression Mechanism"). They are evaluated here, so that a false one costs
- * microseconds and no exchange with gdb.
+ * user's condition (the manual's appendix "The GDB Agent Expression Mechanism"). They are evaluated here, so that a
+ * false one costs microseconds and no exchange with gdb.
  */
 #ifndef RINGER_GDB_AGENT_H
 #define RINGER_GDB_AGENT_H

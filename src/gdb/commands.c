@@ -1,6 +1,6 @@
 /*
- * The packets that the stub understands, one row each. A packet without a row has an empty answer, which tells the client
- * that it is not known. An answer "E.." is an error; its number has no meaning to gdb.
+ * The packets that the stub understands, one row each. A packet without a row has an empty answer, which tells the
+ * client that it is not known. An answer "E.." is an error; its number has no meaning to gdb.
  */
 #include "gdb_private.h"
 

@@ -8,8 +8,8 @@
  * Invariants
  * 1. Everything but the notice "there is input" runs on the vCPU thread, between two guest instructions.
  * 2. A packet is handled while the machine stands still. One that comes while it runs pauses it first.
- * 3. No more is taken from the client until it has read its answers: a flood, or a client that never reads, costs memory
- *    of constant size.
+ * 3. No more is taken from the client until it has read its answers: a flood, or a client that never reads, costs
+ *    memory of constant size.
  * 4. Points live as long as the connection. When it ends, the machine stays as it is: paused or running.
  */
 #ifndef RINGER_GDB_GDB_H
@@ -38,7 +38,8 @@ void gdb_start(struct gdb *gdb);
 void gdb_stop(struct gdb *gdb);
 void gdb_close(struct gdb *gdb);
 
-/* vCPU thread, the monitor's "gdbserver": listen there from now on, or nowhere ("none"). False with one sentence in error. */
+/* vCPU thread, the monitor's "gdbserver": listen there from now on, or nowhere ("none"). False with one sentence in
+ * error. */
 bool gdb_listen(struct gdb *gdb, const char *to, char *error, size_t error_bytes);
 
 #endif

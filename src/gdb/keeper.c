@@ -66,7 +66,8 @@ static bool was_asked(int socket, struct replay *replay)
     return got == sizeof(*replay) && is_sound(replay);
 }
 
-/* Returns the status of waitpid(2). Ctrl-C at a terminal reaches all its processes; what one process sends to another is passed on. */
+/* Returns the status of waitpid(2). Ctrl-C at a terminal reaches all its processes; what one process sends to another
+ * is passed on. */
 static int wait_for_end(pid_t machine, const sigset_t *signals)
 {
     int status;

@@ -1,6 +1,6 @@
 /*
- * The registers of the target, in the order and with the names of QEMU's descriptions of i386 and x86-64, because clients
- * know them. Values are little-endian.
+ * The registers of the target, in the order and with the names of QEMU's descriptions of i386 and x86-64, because
+ * clients know them. Values are little-endian.
  */
 #include "gdb_private.h"
 
@@ -213,8 +213,8 @@ void register_read(struct vcpu *v, bool wide, unsigned number, u8 *bytes)
 
 /* --- writing --- */
 
-/* In real and virtual-8086 mode as MOV does; a protected-mode descriptor is loaded, except for CS, which takes more than
- * a selector. */
+/* In real and virtual-8086 mode as MOV does; a protected-mode descriptor is loaded, except for CS, which takes more
+ * than a selector. */
 static bool write_segment(struct vcpu *v, enum seg seg, u64 value)
 {
     if (value == v->seg[seg].selector) return true;

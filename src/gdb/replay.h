@@ -1,17 +1,18 @@
 /*
- * Reverse execution in deterministic mode, by replay from the start. The keeper (keeper.h) starts a new machine with the same options. It is
- * at power-on, runs the same instructions, and stops where the debugger wants to be.
+ * Reverse execution in deterministic mode, by replay from the start. The keeper (keeper.h) starts a new machine with
+ * the same options. It is at power-on, runs the same instructions, and stops where the debugger wants to be.
  *
  *   bs at instruction N    the new machine runs to N - 1, and answers
- *   bc at instruction N    a machine runs to N and notes the last hit of a point, at H; a second one runs to H, and answers
+ *   bc at instruction N    a machine runs to N and notes the last hit of a point, at H; a second one runs to H, and
+ *                          answers
  *
  *   0 ---------- H ------------ N
  *   +--------------------------->  REPLAY_SEARCH
  *   +----------->                  REPLAY_ARRIVE
  *
- * What must survive is in struct replay, which goes from machine to machine by way of the keeper: the debugger's connection and its points.
- * Output to terminals and sockets is left out up to the latest instruction that has been executed, because it was
- * written before. A file is written anew.
+ * What must survive is in struct replay, which goes from machine to machine by way of the keeper: the debugger's
+ * connection and its points. Output to terminals and sockets is left out up to the latest instruction that has been
+ * executed, because it was written before. A file is written anew.
  *
  * A run with input, networks, shared folders or writable images would not repeat, and is refused in one sentence.
  */
@@ -49,8 +50,8 @@ struct replay {
     struct conditions conditions;
 };
 
-/* Before any file is opened and any thread started: makes a deterministic run repeatable. Where a debugger may go backwards, this process
- * becomes the keeper, and the call returns in the process of each machine. */
+/* Before any file is opened and any thread started: makes a deterministic run repeatable. Where a debugger may go
+ * backwards, this process becomes the keeper, and the call returns in the process of each machine. */
 void replay_begin(struct options *options);
 
 /* Packets bs and bc: does not return if it succeeds. Otherwise the reason, in one sentence. */

@@ -1,7 +1,7 @@
 /*
- * The description of the target (the manual's appendix "Target Descriptions"), made from the table of registers. Registers have
- * explicit numbers, because gdb wants x87 registers in its core feature and QEMU's order has the bases and control registers
- * before them.
+ * The description of the target (the manual's appendix "Target Descriptions"), made from the table of registers.
+ * Registers have explicit numbers, because gdb wants x87 registers in its core feature and QEMU's order has the bases
+ * and control registers before them.
  */
 #include "gdb_private.h"
 

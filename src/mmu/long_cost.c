@@ -1,6 +1,7 @@
 /*
- * What a window of IA-32e mode costs on this host, against the host that the figures of long_window_state.h are for. A host that
- * is a virtual machine with shadowed page tables needs several times as long as hardware to map, use and unmap a page.
+ * What a window of IA-32e mode costs on this host, against the host that the figures of long_window_state.h are for. A
+ * host that is a virtual machine with shadowed page tables needs several times as long as hardware to map, use and
+ * unmap a page.
  *
  * All of this may run while the guest's FPU state is live.
  */

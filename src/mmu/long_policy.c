@@ -1,17 +1,20 @@
 /*
- * Which address spaces of IA-32e mode have a window (long_window.h). A window saves about a quarter of the time in user code, and
- * costs much at first: each page that the process uses is mapped. Four conditions keep what lives shortly from paying for that:
+ * Which address spaces of IA-32e mode have a window (long_window.h). A window saves about a quarter of the time in user
+ * code, and costs much at first: each page that the process uses is mapped. Four conditions keep what lives shortly
+ * from paying for that:
  *
- *  1. The process has run LIFE times as long as its window will cost: what has run long will most likely run on. The expected
- *     cost follows the number of its pages in the TLB. A new process in the space begins anew (long_process.c).
- *  2. In the last period, its page faults and loads of CR3 would have cost less than 1/STEADY of the time in user code. So a
- *     process that is given memory all the time, or forks, waits.
- *  3. In the periods after that the window costs less than 1/SHARE of the time in user code. Otherwise the space loses its window.
- *     In the first one it may also cost what was expected, and what TLB misses cost in the last period without it: pages that share
- *     places in the TLB are more than it shows.
- *  4. All windows together have an account. It gains 1/SAVED of the time that user code runs in windows, which they save at
- *     least, and 1/ALLOWED of all time; it pays what windows cost, on credit at first. A window is made only if the account can pay for it.
- *     So windows that are made for processes that end soon cost at most that part of the time.
+ *  1. The process has run LIFE times as long as its window will cost: what has run long will most likely run on. The
+ *     expected cost follows the number of its pages in the TLB. A new process in the space begins anew
+ *     (long_process.c).
+ *  2. In the last period, its page faults and loads of CR3 would have cost less than 1/STEADY of the time in user code.
+ *     So a process that is given memory all the time, or forks, waits.
+ *  3. In the periods after that the window costs less than 1/SHARE of the time in user code. Otherwise the space loses
+ *     its window. In the first one it may also cost what was expected, and what TLB misses cost in the last period
+ *     without it: pages that share places in the TLB are more than it shows.
+ *  4. All windows together have an account. It gains 1/SAVED of the time that user code runs in windows, which they
+ *     save at least, and 1/ALLOWED of all time; it pays what windows cost, on credit at first. A window is made only if
+ *     the account can pay for it. So windows that are made for processes that end soon cost at most that part of the
+ *     time.
  *
  * All but long_windows_destroy() may run while the guest's FPU state is live.
  */
@@ -41,8 +44,8 @@ enum {
     SPACE_PROBES = 4,
 };
 
-/* Windows have different deltas: -16 TB, -17 TB ... Programs, libraries and stacks of Linux lie above 85 TB, and so do the
- * monitor's own. */
+/* Windows have different deltas: -16 TB, -17 TB ... Programs, libraries and stacks of Linux lie above 85 TB, and so do
+ * the monitor's own. */
 #define DELTA_FIRST (1ull << 44)
 #define DELTA_STEP  (1ull << 40)
 
@@ -292,8 +295,8 @@ static struct long_moment moment(void)
                                 .cpu_ns = host_ns(CLOCK_THREAD_CPUTIME_ID)};
 }
 
-/* A period ends: what the space ran in it is known. Cycles pass, too, while the host runs something else; the space ran at most what
- * the thread ran. */
+/* A period ends: what the space ran in it is known. Cycles pass, too, while the host runs something else; the space ran
+ * at most what the thread ran. */
 static void settle(struct shadow *shadow, bool window)
 {
     struct long_windows *all = all_of(shadow);

@@ -1,7 +1,7 @@
 /*
- * Which process runs in an address space of IA-32e mode. A kernel gives the root of a process that has ended to a new one, so CR3
- * alone does not tell. The highest 2 MB of user memory do: Linux places the stack there, at a random address, in a page table of
- * the process's own. And where it lies. A wrong answer costs time only.
+ * Which process runs in an address space of IA-32e mode. A kernel gives the root of a process that has ended to a new
+ * one, so CR3 alone does not tell. The highest 2 MB of user memory do: Linux places the stack there, at a random
+ * address, in a page table of the process's own. And where it lies. A wrong answer costs time only.
  *
  * All of this may run while the guest's FPU state is live.
  */

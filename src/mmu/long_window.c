@@ -1,5 +1,6 @@
 /*
- * Windows of 64-bit user code: their segments and pages. See long_window.h for the invariants, long_policy.c for who gets one.
+ * Windows of 64-bit user code: their segments and pages. See long_window.h for the invariants, long_policy.c for who
+ * gets one.
  *
  * All but long_windows_destroy() may run while the guest's FPU state is live.
  */

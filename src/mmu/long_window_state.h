@@ -46,15 +46,16 @@ struct long_process {
     u64 table;  /* the entry that maps them: the frame of a page table; 0: not known */
 };
 
-/* One moment by three clocks of the host: the cycles that pass, the time that passes, the processor time of the vCPU's thread. */
+/* One moment by three clocks of the host: the cycles that pass, the time that passes, the processor time of the vCPU's
+ * thread. */
 struct long_moment {
     u64 cycles, wall_ns, cpu_ns;
 };
 
 struct long_space {
     u64 cr3; /* 0: free */
-    /* In cycles: what user code ran since the last decision; what the window cost of that, or one would have cost; what a new window
-     * may cost besides; what user code ran since the process began. */
+    /* In cycles: what user code ran since the last decision; what the window cost of that, or one would have cost; what
+     * a new window may cost besides; what user code ran since the process began. */
     u64 ran, cost, grace, lived;
     struct long_moment began; /* when `ran` began */
     u64 misses;               /* TLB misses that were filled since the last decision */
@@ -84,7 +85,8 @@ struct long_windows {
 };
 
 void long_windows_destroy(struct shadow *shadow);
-/* CR3 was loaded in IA-32e mode, and the TLB's room selected. Whether the load keeps the PCID's entries does not matter. */
+/* CR3 was loaded in IA-32e mode, and the TLB's room selected. Whether the load keeps the PCID's entries does not
+ * matter. */
 void long_windows_load(struct shadow *shadow, const struct paging *paging);
 /* IA-32e mode ends. */
 void long_windows_close(struct shadow *shadow);
@@ -108,9 +110,9 @@ bool long_process_is_low(struct shadow *shadow, u64 cr3);
 bool long_process_changed(struct shadow *shadow, u64 cr3, const struct long_process *process);
 
 /* Shared by long_window.c and long_policy.c. */
-/* What windows cost, in cycles. The figures lie between those of hardware and of hosts that are virtual machines with shadowed page
- * tables, where they are three times as high. Each is scaled by what one of them costs on this host (long_cost.c), except in a
- * deterministic machine, which decides the same each time. */
+/* What windows cost, in cycles. The figures lie between those of hardware and of hosts that are virtual machines with
+ * shadowed page tables, where they are three times as high. Each is scaled by what one of them costs on this host
+ * (long_cost.c), except in a deterministic machine, which decides the same each time. */
 enum {
     LONG_FAULT_CYCLES = 40000, /* a host page fault and its signal */
     LONG_MAP_CYCLES = 10000,   /* one run of pages is mapped, and what the host does on its first use */

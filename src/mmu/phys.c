@@ -519,8 +519,8 @@ static void dma_written(void *memory, u64 gpa, u64 bytes)
 #define FALLOC_KEEP_SIZE  1
 #define FALLOC_PUNCH_HOLE 2
 
-/* The next touch of a piece of POPULATE_PAGES that is released as a whole populates it again. A piece that is released in part
- * stays marked, so that touching its rest does not take the released pages back. */
+/* The next touch of a piece of POPULATE_PAGES that is released as a whole populates it again. A piece that is released
+ * in part stays marked, so that touching its rest does not take the released pages back. */
 static void unmark_populated(struct phys *phys, u64 page, u64 end)
 {
     for (page = align_up(page, POPULATE_PAGES); page + POPULATE_PAGES <= end; page += POPULATE_PAGES)

@@ -1,6 +1,6 @@
 /*
- * Shadow tables: the slow path, which fills entries. shadow.h has the invariants, view.h the tables, space.h the address
- * spaces, trace.c the write traces that keep entries true.
+ * Shadow tables: the slow path, which fills entries. shadow.h has the invariants, view.h the tables, space.h the
+ * address spaces, trace.c the write traces that keep entries true.
  */
 #include "shadow_state.h"
 #include "tlb.h"
@@ -77,8 +77,8 @@ static u32 format_of(const struct shadow *shadow, const struct paging *paging)
     return (paging->cr0 & (CR0_PG | CR0_WP)) | (paging->cr4 & cr4) | ((u32)paging->efer & EFER_NXE);
 }
 
-/* The views are left empty, so the next root of another format flushes nothing but what is there. A load of CR3 spares global
- * pages, entries of other PCIDs, and if `kept` the new PCID's. */
+/* The views are left empty, so the next root of another format flushes nothing but what is there. A load of CR3 spares
+ * global pages, entries of other PCIDs, and if `kept` the new PCID's. */
 static void load_long_root(struct shadow *shadow, const struct paging *paging, bool kept)
 {
     struct shadow_state *state = state_of(shadow);
@@ -256,8 +256,8 @@ static void fill_neighbours(struct shadow *shadow, u32 view, u32 linear, const s
 
 #define BORROWS 4
 
-/* A supervisor access to a page for which the user view has an entry. A change of the root would drop a supervisor entry
- * for such a page, so the user's entry is borrowed. The fifth access in a row to the same page fills a supervisor
+/* A supervisor access to a page for which the user view has an entry. A change of the root would drop a supervisor
+ * entry for such a page, so the user's entry is borrowed. The fifth access in a row to the same page fills a supervisor
  * entry. */
 static bool borrow(struct shadow *shadow, const struct paging *paging, u32 linear, enum access kind,
                    struct shadow_hit *hit)

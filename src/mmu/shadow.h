@@ -1,6 +1,7 @@
 /*
- * Shadow tables, tier 1: flat tables indexed by linear page number. A *view* has the three tables of one privilege of one
- * address space. There is one view for the supervisor, and one for the user privilege of each space that is remembered.
+ * Shadow tables, tier 1: flat tables indexed by linear page number. A *view* has the three tables of one privilege of
+ * one address space. There is one view for the supervisor, and one for the user privilege of each space that is
+ * remembered.
  *
  *   read[page], write[page]   host page address - linear page address, or 0: take the slow path
  *   exec[page]                guest frame number + 1 of the page when it may be fetched, or 0
@@ -16,8 +17,8 @@
  *    survive CR3 loads.
  *
  * A space belongs to a *root*: CR3, and with PAE the four PDPTEs, which are registers. Loading a root finds
- * its space (space.c). The supervisor's view keeps those quarters of linear space for which the old root and the new one
- * have the same top-level entries (a kernel's half), and drops the others.
+ * its space (space.c). The supervisor's view keeps those quarters of linear space for which the old root and the new
+ * one have the same top-level entries (a kernel's half), and drops the others.
  *
  * Without traces (`untraced`) there are two views, and entries live as long as a TLB entry may: INVLPG drops
  * one page, a CR3 load all but global pages (SDM 3A 4.10.4.1). A page table in device memory cannot be
@@ -32,8 +33,8 @@
 #include "base/events.h"
 #include "walk.h"
 
-/* Pages at and above 64 GB, which a 64-bit CPU reaches in PAE mode, have no exec entries: frame + 1 has 24 bits in the keys of the
- * jump table (cache/cache.h). Their code is interpreted. */
+/* Pages at and above 64 GB, which a 64-bit CPU reaches in PAE mode, have no exec entries: frame + 1 has 24 bits in the
+ * keys of the jump table (cache/cache.h). Their code is interpreted. */
 #define SHADOW_EXEC_FRAMES ((1u << 24) - 1)
 
 enum { SHADOW_SUPERVISOR, SHADOW_USER, SHADOW_PRIVILEGES };
@@ -111,9 +112,9 @@ struct shadow_hit {
 int shadow_init(struct shadow *shadow, struct phys *phys, struct counters *counters);
 void shadow_destroy(struct shadow *shadow);
 
-/* The slow path of one access that does not cross a page (`access` may have ACCESS_IMPLICIT): walk, set A and D, fill the
- * entries that are allowed, and return the location of the bytes. ACCESS_FETCH fills exec and returns the host address of
- * the code byte. `paging` must be that of the last shadow_load_root(). */
+/* The slow path of one access that does not cross a page (`access` may have ACCESS_IMPLICIT): walk, set A and D, fill
+ * the entries that are allowed, and return the location of the bytes. ACCESS_FETCH fills exec and returns the host
+ * address of the code byte. `paging` must be that of the last shadow_load_root(). */
 enum shadow_kind shadow_access(struct shadow *shadow, const struct paging *paging, u64 linear,
                                enum access access, bool user, struct shadow_hit *hit);
 

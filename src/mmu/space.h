@@ -1,12 +1,12 @@
 /*
  * Address spaces: which CR3 values the shadow remembers, and which view each has. Private to mmu.
  *
- * A space stands for one root: CR3, and with PAE the four PDPTEs. Space n has view n, which holds the user entries of that
- * root. Number 0 is the supervisor's view and not a space; in the list below it marks the ends.
+ * A space stands for one root: CR3, and with PAE the four PDPTEs. Space n has view n, which holds the user entries of
+ * that root. Number 0 is the supervisor's view and not a space; in the list below it marks the ends.
  *
- * Spaces are in a list by use. A root that is loaded makes its space the newest. A space that loses its last entry becomes
- * the oldest, because most likely its process has ended. The host has backed the memory of its view already, so the view
- * goes to the next new process. A space that is filled again becomes the newest.
+ * Spaces are in a list by use. A root that is loaded makes its space the newest. A space that loses its last entry
+ * becomes the oldest, because most likely its process has ended. The host has backed the memory of its view already, so
+ * the view goes to the next new process. A space that is filled again becomes the newest.
  *
  *   newest = space[0].older -> ... -> spaces with entries -> spaces without -> oldest = space[0].newer
  *

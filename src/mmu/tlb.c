@@ -16,7 +16,8 @@ static void clear(struct tlb *tlb, unsigned number)
 static void use(struct tlb *tlb, unsigned table)
 {
     tlb->in_use |= (u16)(1u << table);
-    /* Zeroed tags name page 0. It belongs at place 0, and the check of an access that wraps compares it with the last one. */
+    /* Zeroed tags name page 0. It belongs at place 0, and the check of an access that wraps compares it with the last
+     * one. */
     clear(tlb, table * TLB_ENTRIES);
     clear(tlb, table * TLB_ENTRIES + TLB_ENTRIES - 1);
 }

@@ -1,6 +1,6 @@
 /*
- * What stands for the shadow's views in IA-32e mode: a TLB, as a CPU has one. Interpreter and translated code read it. A view is
- * flat arrays for 4 GB and cannot hold a 64-bit address space (docs/LONGMODE.md).
+ * What stands for the shadow's views in IA-32e mode: a TLB, as a CPU has one. Interpreter and translated code read it.
+ * A view is flat arrays for 4 GB and cannot hold a 64-bit address space (docs/LONGMODE.md).
  *
  * Invariants
  * 1. An entry holds for one page of 4 KB, also where the guest's page is larger. A right is there only where the
@@ -14,9 +14,9 @@
  *    comparisons. Chains keep entries that were dropped.
  * 6. An entry is in use only if its page belongs at its place. Zeroed memory is empty but for the first and the last
  *    place (tlb.c: use()), so what was never filled costs no memory.
- * 7. The supervisor's entries that are not global belong to the current PCID: a load of CR3 drops them. User entries are in
- *    rooms, a room for each of a few PCIDs (SDM 3A 4.10.1), so those of a process outlive the run of another one. Linux
- *    uses six PCIDs. Without CR4.PCIDE there is PCID 0 alone.
+ * 7. The supervisor's entries that are not global belong to the current PCID: a load of CR3 drops them. User entries
+ *    are in rooms, a room for each of a few PCIDs (SDM 3A 4.10.1), so those of a process outlive the run of another
+ *    one. Linux uses six PCIDs. Without CR4.PCIDE there is PCID 0 alone.
  *
  * Only the vCPU's thread calls this. All but set-up and destruction may run while the guest's FPU state is live.
  */
@@ -25,8 +25,8 @@
 
 #include "shadow.h"
 
-/* Of a table; a page has one place. 128 MB of pages: programs that are not larger find all of their heap, and the chance
- * that two pages that a loop uses by turns share a place is small. */
+/* Of a table; a page has one place. 128 MB of pages: programs that are not larger find all of their heap, and the
+ * chance that two pages that a loop uses by turns share a place is small. */
 #define TLB_ENTRIES 32768
 
 /* Table 0 is the supervisor's, the others are the rooms. */
@@ -46,8 +46,9 @@ struct tlb_slot {
 #define TLB_NONE     UINT64_MAX
 _Static_assert(sizeof(struct tlb_slot) == 1 << TLB_SLOT_LOG, "translated code shifts by it");
 
-/* Linear page number and guest frame number in one word, so that one comparison tells whether a page still maps the frame
- * that code was translated from. 36 bits tell the pages of canonical addresses apart; 28 are left for frames (40 address lines). */
+/* Linear page number and guest frame number in one word, so that one comparison tells whether a page still maps the
+ * frame that code was translated from. 36 bits tell the pages of canonical addresses apart; 28 are left for frames (40
+ * address lines). */
 static inline u64 tlb_exec_word(u64 linear, u32 frame)
 {
     return linear >> PAGE_SHIFT << 28 | frame;
@@ -79,8 +80,9 @@ struct tlb_list {
 
 struct tlb {
     struct tlb_slot slot[TLB_TABLES][TLB_ENTRIES];
-    /* Of each room: the enum long_class of each 4 GB of 48 bits of linear address (long_window.h). The current window is in
-     * the current room, the others have none. Tables are as far apart as in `slot`, so that one register serves both. */
+    /* Of each room: the enum long_class of each 4 GB of 48 bits of linear address (long_window.h). The current window
+     * is in the current room, the others have none. Tables are as far apart as in `slot`, so that one register serves
+     * both. */
     u8 segment[TLB_TABLES][TLB_TABLE_BYTES];
     struct tlb_info info[TLB_TABLES][TLB_ENTRIES];
     unsigned user;        /* the table of the current PCID's user entries */

@@ -2,12 +2,12 @@
  * Write traces: which RAM pages serve as page tables of which views, and what a write to one of them means.
  *
  * A *trace* belongs to a RAM page through which entries were filled. Its *uses* say for which view and linear range the
- * page is the leaf table (level 1) or the directory (level 2). A use begins with the first entry filled through the page.
- * It ends when the PDE that refers to the page changes, when the root of its view changes, or when its space is evicted.
- * All uses end in a trace storm: more than WRITES_MAX writes without an entry filled through the page in between. The
- * guest is then filling or clearing the page as a whole, or no longer uses it as a page table. It is cheapest to drop
- * everything derived from the page, and to let writes go unreported until a walk meets the page again. A trace without
- * uses ends at the next write, or when traces run out.
+ * page is the leaf table (level 1) or the directory (level 2). A use begins with the first entry filled through the
+ * page. It ends when the PDE that refers to the page changes, when the root of its view changes, or when its space is
+ * evicted. All uses end in a trace storm: more than WRITES_MAX writes without an entry filled through the page in
+ * between. The guest is then filling or clearing the page as a whole, or no longer uses it as a page table. It is
+ * cheapest to drop everything derived from the page, and to let writes go unreported until a walk meets the page again.
+ * A trace without uses ends at the next write, or when traces run out.
  */
 #include "host_memory.h"
 #include "shadow_state.h"

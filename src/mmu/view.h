@@ -1,6 +1,6 @@
 /*
- * A view: the flat tables of one privilege of one address space, with the lists and bitmaps that make their entries cheap
- * to drop. Private to mmu.
+ * A view: the flat tables of one privilege of one address space, with the lists and bitmaps that make their entries
+ * cheap to drop. Private to mmu.
  *
  * View 0 is the supervisor's; view n is that of the user in space n (space.h). An *id* names a linear page in
  * a view: view << 20 | page. The three entries of an id (read, write, exec) are dropped together, except that

@@ -23,9 +23,9 @@ enum {
     PATIENCE_MAX = 64,
 };
 #define RUN_MAX 64 /* pages mapped by one call */
-/* Pages in windows are mapped twice. The host counts them twice, although only its page tables take more memory. So each
- * time this many pages have been mapped twice, the host is told to forget RAM's own mapping. Cheap faults bring back the
- * pages that are used through it. */
+/* Pages in windows are mapped twice. The host counts them twice, although only its page tables take more memory. So
+ * each time this many pages have been mapped twice, the host is told to forget RAM's own mapping. Cheap faults bring
+ * back the pages that are used through it. */
 #define TWICE_MAX 6144
 
 /* AT_HWCAP2: the host kernel lets programs use RDGSBASE and WRGSBASE. */
@@ -317,8 +317,8 @@ void shadow_user_ran(struct shadow *shadow, u64 cycles)
     if (windows->mappings > shadow->window_mappings_max)
         demote(shadow);
     else if (space->ran > REVIEW_CYCLES || space->cost > REVIEW_CYCLES / 2) {
-        /* Without a window, the same code takes half as long again because of its checks. Demote the space if its window
-         * costs more than that, a third of its time. */
+        /* Without a window, the same code takes half as long again because of its checks. Demote the space if its
+         * window costs more than that, a third of its time. */
         if (space->cost * 3 > space->ran && shadow->windows != WINDOWS_ALWAYS)
             demote(shadow);
         else if (space->patience > 1)

@@ -1,7 +1,7 @@
 /*
- * Host windows, tier 2: 4 GB of host addresses in which RAM is mapped as the user entries of a busy address space map it.
- * User code that is translated for the window reaches memory by `gs:` and a 32-bit address, without a check. Pages that
- * the code may not reach are not mapped, and the host's page fault goes to shadow_window_fault().
+ * Host windows, tier 2: 4 GB of host addresses in which RAM is mapped as the user entries of a busy address space map
+ * it. User code that is translated for the window reaches memory by `gs:` and a 32-bit address, without a check. Pages
+ * that the code may not reach are not mapped, and the host's page fault goes to shadow_window_fault().
  *
  * Invariants
  * 1. A page is mapped only while its view has the entry that allows it: readable with a read entry, writable
@@ -37,8 +37,8 @@ static inline void shadow_window_settle(struct shadow *shadow)
 /* Does a host address lie in the current window or in its guard? */
 bool shadow_window_holds(const struct shadow *shadow, u64 host_address);
 
-/* A host page fault in the current window: map the page if it may be mapped. Returns false if it may not; the interpreter
- * then executes the instruction. */
+/* A host page fault in the current window: map the page if it may be mapped. Returns false if it may not; the
+ * interpreter then executes the instruction. */
 bool shadow_window_fault(struct shadow *shadow, const struct paging *paging, u64 host_address, bool write);
 
 #endif

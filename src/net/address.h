@@ -11,7 +11,8 @@ struct net_address {
     u32 bytes;
 };
 
-/* host: a name or a number, NULL or "" for 127.0.0.1; an IPv6 number may stand in brackets. False with one sentence in error. */
+/* host: a name or a number, NULL or "" for 127.0.0.1; an IPv6 number may stand in brackets. False with one sentence in
+ * error. */
 bool net_address_inet(struct net_address *address, const char *host, const char *port, bool datagram,
                       char *error, size_t error_bytes);
 /* "HOST:PORT", ":PORT" */

@@ -272,7 +272,8 @@ static enum put put_frame(struct net_end *end, const u8 *frame, u32 bytes, const
     return PUT;
 }
 
-/* A card that offers buffers wakes a starved network thread. The thread looks at `offering` once more before it sleeps. */
+/* A card that offers buffers wakes a starved network thread. The thread looks at `offering` once more before it
+ * sleeps. */
 static void set_starved(struct net_end *end, bool starved)
 {
     __atomic_store_n(&end->starved, starved, __ATOMIC_SEQ_CST);

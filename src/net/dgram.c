@@ -147,7 +147,8 @@ static void fill(struct net_source *source, struct net_poll *poll)
 {
     struct dgram *dgram = container_of(source, struct dgram, backend.source);
     dgram->index = net_poll_add(poll, dgram->fd, (dgram->full ? 0 : POLLIN) | (dgram->blocked ? POLLOUT : 0));
-    /* A Unix socket can be written again when the other end has read, of which poll() does not tell a socket that is not connected. */
+    /* A Unix socket can be written again when the other end has read, of which poll() does not tell a socket that is
+     * not connected. */
     if (dgram->blocked) net_poll_until(poll, host_now_ns() + RETRY_NS);
 }
 

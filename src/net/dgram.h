@@ -1,9 +1,9 @@
 /*
- * A cable over datagrams, UDP or Unix: -netdev dgram, and -netdev socket with udp or mcast. Each datagram is one frame. The other
- * end is another Ringer, QEMU, or for a multicast group any number of them.
+ * A cable over datagrams, UDP or Unix: -netdev dgram, and -netdev socket with udp or mcast. Each datagram is one frame.
+ * The other end is another Ringer, QEMU, or for a multicast group any number of them.
  *
- * Frames on the wire are finished: large segments are cut and checksums filled here. What the other end does not take in time is
- * lost, as on any wire; a Unix socket with a slow other end holds the sender back instead.
+ * Frames on the wire are finished: large segments are cut and checksums filled here. What the other end does not take
+ * in time is lost, as on any wire; a Unix socket with a slow other end holds the sender back instead.
  */
 #ifndef RINGER_NET_DGRAM_H
 #define RINGER_NET_DGRAM_H

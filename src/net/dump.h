@@ -1,8 +1,9 @@
 /*
- * A dump: what goes over cables, in a file that tcpdump reads (pcap, https://www.tcpdump.org/manpages/pcap-savefile.5.html).
+ * A dump: what goes over cables, in a file that tcpdump reads (pcap,
+ * https://www.tcpdump.org/manpages/pcap-savefile.5.html).
  *
- * Frames are as the guest's driver and the back end exchange them: segments of up to 64 KB in one piece, without those checksums that
- * the card would fill.
+ * Frames are as the guest's driver and the back end exchange them: segments of up to 64 KB in one piece, without those
+ * checksums that the card would fill.
  */
 #ifndef RINGER_NET_DUMP_H
 #define RINGER_NET_DUMP_H

@@ -5,15 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Kept for all connections together: what is on its way to a guest that takes 1 GB/s and answers after 0.2 ms. Many connections at once
- * fill the time by themselves, and more would only leave the caches. */
+/* Kept for all connections together: what is on its way to a guest that takes 1 GB/s and answers after 0.2 ms. Many
+ * connections at once fill the time by themselves, and more would only leave the caches. */
 #define KEPT_BYTES (256u << 10)
-/* A smaller segment counts as this many bytes, because it takes about as many beside its payload: a peer may send single bytes. */
+/* A smaller segment counts as this many bytes, because it takes about as many beside its payload: a peer may send
+ * single bytes. */
 #define KEPT_LEAST 256u
-/* If the guest does not answer, kept bytes are sent again after the time that it usually takes, between QUICK_NS and RESEND_NS, then after
- * twice that time, and so on up to RESEND_MOST_NS. An answer to few bytes it may delay (RFC 5681 4.2): they get RESEND_NS. After
- * the last attempt, some ten minutes later, the guest is gone, and the connection is reset. RFC 6298 (2.4) asks for a second at least, because to be wrong costs a congestion window; here it costs one piece. A guest that is
- * known to lack something answers at once to what fills the gap (RFC 5681 4.2), so the first wait is QUICK_NS then. */
+/* If the guest does not answer, kept bytes are sent again after the time that it usually takes, between QUICK_NS and
+ * RESEND_NS, then after twice that time, and so on up to RESEND_MOST_NS. An answer to few bytes it may delay (RFC 5681
+ * 4.2): they get RESEND_NS. After the last attempt, some ten minutes later, the guest is gone, and the connection is
+ * reset. RFC 6298 (2.4) asks for a second at least, because to be wrong costs a congestion window; here it costs one
+ * piece. A guest that is known to lack something answers at once to what fills the gap (RFC 5681 4.2), so the first
+ * wait is QUICK_NS then. */
 #define RESEND_NS      300000000ull
 #define QUICK_NS       2000000ull
 #define RESEND_MOST_NS 10000000000ull
@@ -157,8 +160,9 @@ static void resend(struct tcp_windows *windows, struct tcp_connection *c, u32 en
     windows->ops->to_guest(windows->user, frame, &layout);
 }
 
-/* Where the guest's first gap may end, which its option leaves out if there are many gaps. A card that takes large segments whole loses them
- * whole. Others lose what a frame of the wire holds, or more if the guest has nothing behind what was sent again. */
+/* Where the guest's first gap may end, which its option leaves out if there are many gaps. A card that takes large
+ * segments whole loses them whole. Others lose what a frame of the wire holds, or more if the guest has nothing behind
+ * what was sent again. */
 static u32 guess_end(const struct tcp_connection *c)
 {
     const struct kept_segment *kept = c->kept;
@@ -167,8 +171,8 @@ static u32 guess_end(const struct tcp_connection *c)
     return c->guest_acked + piece_bytes(kept);
 }
 
-/* Does the guest have something behind a gap, by its SACK option (RFC 2018 3)? *end: where the gap ends; *last: where what it has ends.
- * Other blocks tell what came twice (RFC 2883 4). */
+/* Does the guest have something behind a gap, by its SACK option (RFC 2018 3)? *end: where the gap ends; *last: where
+ * what it has ends. Other blocks tell what came twice (RFC 2883 4). */
 static bool find_gap(const struct tcp_connection *c, u8 *frame, const struct frame_layout *layout, u32 *end,
                      u32 *last)
 {
@@ -189,8 +193,8 @@ static bool find_gap(const struct tcp_connection *c, u8 *frame, const struct fra
     return found;
 }
 
-/* Fill the gap, unless that is on its way. Frames do not overtake each other, so what was sent before something that the guest has is lost if
- * the guest lacks it. */
+/* Fill the gap, unless that is on its way. Frames do not overtake each other, so what was sent before something that
+ * the guest has is lost if the guest lacks it. */
 static void fill_gap(struct tcp_windows *windows, struct tcp_connection *c, u32 end, u32 last)
 {
     begin_repair(c);
@@ -200,8 +204,8 @@ static void fill_gap(struct tcp_windows *windows, struct tcp_connection *c, u32 
     if (!on_its_way) resend(windows, c, before(end, guess) ? end : guess);
 }
 
-/* The guest has taken more. If it had told nothing of a gap, and takes more than was sent again, it lacked nothing and was slow (RFC 5682). Each
- * copy that was sent in vain it will answer by a duplicate. */
+/* The guest has taken more. If it had told nothing of a gap, and takes more than was sent again, it lacked nothing and
+ * was slow (RFC 5682). Each copy that was sent in vain it will answer by a duplicate. */
 static void take_news(struct tcp_windows *windows, struct tcp_connection *c, u32 number)
 {
     bool was_slow = c->doubtful && before(c->resent_to, number);
@@ -231,16 +235,16 @@ static void count_duplicate(struct tcp_connection *c)
     if (!c->duplicates++ && !c->repairs) expect_answer(c);
 }
 
-/* Does the guest lack what comes next, although it has taken what was sent again? Frames do not overtake each other, so it has seen all that was
- * sent before that. */
+/* Does the guest lack what comes next, although it has taken what was sent again? Frames do not overtake each other, so
+ * it has seen all that was sent before that. */
 static bool lacks_more(const struct tcp_connection *c)
 {
     return c->repairs && c->resent_bytes && !before(c->guest_acked, c->resent_to) &&
            before(c->guest_acked, c->resent_behind);
 }
 
-/* What the guest's answer says about gaps. Without SACK, three duplicates tell of one (RFC 5681 3.2). Then news that leave something in front
- * of `recover` tell of the next (RFC 6582). */
+/* What the guest's answer says about gaps. Without SACK, three duplicates tell of one (RFC 5681 3.2). Then news that
+ * leave something in front of `recover` tell of the next (RFC 6582). */
 static void look_for_gap(struct tcp_windows *windows, struct tcp_connection *c, u8 *frame,
                          const struct frame_layout *layout, bool is_news, bool same)
 {
@@ -298,14 +302,15 @@ bool early_ack_is_old(const struct tcp_connection *c, u32 sequence)
     return c->told && c->told_ack == c->acked && c->told_window == window_of(c) && c->told_next == sequence;
 }
 
-/* Is it part of a stream? A small segment that is not acknowledged early holds up all that follow until the guest acknowledges it. One that
- * stands alone, such as the answer to a request, is not worth the work. */
+/* Is it part of a stream? A small segment that is not acknowledged early holds up all that follow until the guest
+ * acknowledges it. One that stands alone, such as the answer to a request, is not worth the work. */
 static bool in_stream(const struct tcp_connection *c, const struct frame_layout *layout)
 {
     return layout->bytes > NET_FRAME_MTU || c->kept || c->after_large;
 }
 
-/* It must be the next, in the guest's window, and no more than libslirp's window of it may be kept without being acknowledged. */
+/* It must be the next, in the guest's window, and no more than libslirp's window of it may be kept without being
+ * acknowledged. */
 static bool may_keep(const struct tcp_connection *c, const u8 *tcp, u32 payload)
 {
     return c->established && !(tcp[TCP_FLAGS] & (TCP_SYN | TCP_FIN | TCP_RST)) &&

@@ -64,8 +64,8 @@ u8 *frame_tcp_option(u8 *frame, const struct frame_layout *layout, u8 kind, u8 l
 /* The packet has `bytes` bytes, from the beginning of the frame: change its IP header. */
 void frame_put_ip_length(u8 *frame, const struct frame_layout *layout, u32 bytes);
 
-/* Leave the segmentation of a large TCP frame to the card: fills `offload`, and the part of the checksum that it expects. The lengths in
- * the headers are those of the whole frame. */
+/* Leave the segmentation of a large TCP frame to the card: fills `offload`, and the part of the checksum that it
+ * expects. The lengths in the headers are those of the whole frame. */
 void frame_leave_segments(u8 *frame, const struct frame_layout *layout, u32 segment_bytes,
                           struct net_offload *offload);
 

@@ -10,7 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* What the server has not taken yet. libslirp cannot be told to wait: a server that leaves more than this unread is disconnected. */
+/* What the server has not taken yet. libslirp cannot be told to wait: a server that leaves more than this unread is
+ * disconnected. */
 #define OUT_MAX_BYTES (16u << 20)
 #define IN_BYTES      (64u << 10)
 

@@ -1,7 +1,7 @@
 /*
- * -netdev user,guestfwd=tcp:ADDRESS:PORT-tcp:HOST:PORT: what a guest sends to an address of the user network goes to a server of the
- * host's. As in QEMU there is one connection, which is there from the start and which all of the guest's connections share. If the
- * server ends it, the guest's next data open another.
+ * -netdev user,guestfwd=tcp:ADDRESS:PORT-tcp:HOST:PORT: what a guest sends to an address of the user network goes to a
+ * server of the host's. As in QEMU there is one connection, which is there from the start and which all of the guest's
+ * connections share. If the server ends it, the guest's next data open another.
  */
 #ifndef RINGER_NET_GUEST_FORWARD_H
 #define RINGER_NET_GUEST_FORWARD_H

@@ -60,7 +60,8 @@ struct net_loop {
     void *argument;
 };
 
-/* look_out_ns is LOOP_LOOK_OUT_NS; the caller may change it. Returns 0 or -errno. Sources are added before the thread starts, or on it. */
+/* look_out_ns is LOOP_LOOK_OUT_NS; the caller may change it. Returns 0 or -errno. Sources are added before the thread
+ * starts, or on it. */
 int net_loop_init(struct net_loop *loop, enum thread_role role);
 void net_loop_add(struct net_loop *loop, struct net_source *source);
 /* On the thread, or before it starts. Does nothing if the source is not there. */

@@ -1,12 +1,14 @@
 /*
- * Many descriptors, most of them idle: poll() asks each one in each round, and with thousands of connections that is where the network
- * thread's time goes. From MANY_FDS on the kernel is told only of changes (epoll), and tells only of those that are ready. A few descriptors
- * are cheaper by poll().
+ * Many descriptors, most of them idle: poll() asks each one in each round, and with thousands of connections that is
+ * where the network thread's time goes. From MANY_FDS on the kernel is told only of changes (epoll), and tells only of
+ * those that are ready. A few descriptors are cheaper by poll().
  *
- *     many_fds_begin()  many_fds_add() for each descriptor  many_fds_end()  | the loop waits |  many_fds_collect()  many_fds_seen()
+ *     many_fds_begin()  many_fds_add() for each descriptor  many_fds_end()
+ *                                     | the loop waits |
+ *     many_fds_collect()  many_fds_seen()
  *
- * A descriptor that closes must be forgotten first: the next one with its number would count as known. All of it is called on the network
- * thread, or before that starts.
+ * A descriptor that closes must be forgotten first: the next one with its number would count as known. All of it is
+ * called on the network thread, or before that starts.
  */
 #ifndef RINGER_NET_MANY_FDS_H
 #define RINGER_NET_MANY_FDS_H

@@ -8,8 +8,8 @@
 #define AHEAD_BYTES ((TCP_WINDOW_MOST << AHEAD_SHIFT) - TCP_WINDOW_MOST)
 /* Of the host's memory, for all connections together. */
 #define HELD_BYTES (64u << 20)
-/* libslirp does not say when its window opens; it answers a probe (RFC 9293 3.8.6.1). The first probe comes after PROBE_NS, each further one
- * after twice the last wait, up to PROBE_MOST_NS. */
+/* libslirp does not say when its window opens; it answers a probe (RFC 9293 3.8.6.1). The first probe comes after
+ * PROBE_NS, each further one after twice the last wait, up to PROBE_MOST_NS. */
 #define PROBE_NS      1000000ull
 #define PROBE_MOST_NS 64000000ull
 

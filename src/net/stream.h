@@ -1,6 +1,6 @@
 /*
- * A cable over a stream socket, TCP or Unix: -netdev stream, and -netdev socket with listen or connect. The other end is another
- * Ringer, QEMU, passt, or anything else that sends frames so:
+ * A cable over a stream socket, TCP or Unix: -netdev stream, and -netdev socket with listen or connect. The other end
+ * is another Ringer, QEMU, passt, or anything else that sends frames so:
  *
  *      length, 32 bits, high byte first | the frame
  *
@@ -20,7 +20,8 @@ struct stream_options {
     const char *description; /* for messages */
 };
 
-/* A server is listening when this returns; a client without reconnect_s has connected. NULL with one sentence in error. */
+/* A server is listening when this returns; a client without reconnect_s has connected. NULL with one sentence in
+ * error. */
 struct net_backend *stream_create(struct net_loop *loop, const struct stream_options *options, char *error,
                                   size_t error_bytes);
 

@@ -58,7 +58,8 @@ static struct tcp_connection **bucket_of(struct tcp_windows *windows, const u8 k
     return &windows->bucket[(hash ^ hash >> 16) % TCP_BUCKETS];
 }
 
-/* The pointer to the connection, or the end of its bucket. Connections that were closed long ago are freed on the way. */
+/* The pointer to the connection, or the end of its bucket. Connections that were closed long ago are freed on the
+ * way. */
 static struct tcp_connection **find(struct tcp_windows *windows, const u8 key[12])
 {
     struct tcp_connection **at = bucket_of(windows, key);

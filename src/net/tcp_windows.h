@@ -1,12 +1,12 @@
 /*
  * TCP windows that are larger than libslirp's.
  *
- * libslirp knows no window scaling (RFC 7323), so at most 64 KB are on their way in either direction, and after each 64 KB one side waits
- * for the other. This module lies between libslirp and the guest. It tells the guest of window scaling, which most guests offer, and of
- * larger windows.
+ * libslirp knows no window scaling (RFC 7323), so at most 64 KB are on their way in either direction, and after each 64
+ * KB one side waits for the other. This module lies between libslirp and the guest. It tells the guest of window
+ * scaling, which most guests offer, and of larger windows.
  *
- * To the guest (early_ack.c): what libslirp sends in large segments, and in small ones between them, is kept, and acknowledged in the
- * guest's name at once. Bytes of a connection, in sequence numbers:
+ * To the guest (early_ack.c): what libslirp sends in large segments, and in small ones between them, is kept, and
+ * acknowledged in the guest's name at once. Bytes of a connection, in sequence numbers:
  *
  *       guest_acked          acked             sent
  *   ---------|-----------------|-----------------|-------------------------------> edge of the guest's window
@@ -14,26 +14,31 @@
  *   has them | libslirp has    | libslirp has    |
  *            | forgotten them  | them still      |
  *
- * 1. What is acknowledged early is kept until the guest acknowledges it. It is sent again, piece by piece, if the guest does not (RESEND_NS) or
- *    asks for it (its SACK option, RFC 2018, or three duplicate acknowledgements, RFC 5681 3.2).
- * 2. Nothing is acknowledged early beyond the guest's window. Of all connections together no more than KEPT_BYTES are acknowledged early; a
- *    segment that comes then, or while the card has no room, is kept, too, and acknowledged when the guest has taken enough. (libslirp would send
- *    it again after a second and more.)
- * 3. libslirp sees acknowledgements of the guest only with numbers and windows that agree with what it was told early. It does not see
- *    one that says nothing new.
+ * 1. What is acknowledged early is kept until the guest acknowledges it. It is sent again, piece by piece, if the guest
+ *    does not (RESEND_NS) or asks for it (its SACK option, RFC 2018, or three duplicate acknowledgements, RFC 5681
+ *    3.2).
+ * 2. Nothing is acknowledged early beyond the guest's window. Of all connections together no more than KEPT_BYTES are
+ *    acknowledged early; a segment that comes then, or while the card has no room, is kept, too, and acknowledged when
+ *    the guest has taken enough. (libslirp would send it again after a second and more.)
+ * 3. libslirp sees acknowledgements of the guest only with numbers and windows that agree with what it was told early.
+ *    It does not see one that says nothing new.
  *
- * From the guest (send_ahead.c): the guest may send AHEAD_BYTES more than libslirp takes. What libslirp does not take yet is held:
+ * From the guest (send_ahead.c): the guest may send AHEAD_BYTES more than libslirp takes. What libslirp does not take
+ * yet is held:
  *
  *            guest_next                     held_next
  *   ----------------|---------------------------|--------------------------------> router_edge + AHEAD_BYTES
  *   libslirp has    | held here; the guest      | not sent yet
  *   seen them       | has forgotten them        |
  *
- * 4. What is held is acknowledged in libslirp's name, all but the end of the connection, and reaches libslirp in order as its window opens.
+ * 4. What is held is acknowledged in libslirp's name, all but the end of the connection, and reaches libslirp in order
+ *    as its window opens.
  * 5. The edge that the guest is told never moves back, but for what a scaled field cannot say (RFC 7323 2.4).
- * 6. If the segments of all connections would take more than HELD_BYTES of memory, some are dropped, as a router may. The guest sends them again.
+ * 6. If the segments of all connections would take more than HELD_BYTES of memory, some are dropped, as a router may.
+ *    The guest sends them again.
  *
- * Only connections over IPv4 that the guest opens are served; all others pass unchanged. Everything is called on the network thread.
+ * Only connections over IPv4 that the guest opens are served; all others pass unchanged. Everything is called on the
+ * network thread.
  */
 #ifndef RINGER_NET_TCP_WINDOWS_H
 #define RINGER_NET_TCP_WINDOWS_H
@@ -69,10 +74,10 @@ void tcp_windows_send(struct tcp_windows *windows, u8 *frame, const struct frame
 /* Send libslirp the acknowledgements that are due, and what was held and fits now. Not from within libslirp. */
 void tcp_windows_flush(struct tcp_windows *windows);
 
-/* Connections that both sides have ended and know to be ended: libslirp forgets them now. It would keep them, with their buffers,
- * in TIME-WAIT for seconds, and walk over them in each round; but frames do not overtake each other here, and nothing is lost on the way to libslirp. Only to be
- * called while no socket of libslirp has bytes of the guest left to send: they would be lost. Returns whether there were any. Not from within
- * libslirp. */
+/* Connections that both sides have ended and know to be ended: libslirp forgets them now. It would keep them, with
+ * their buffers, in TIME-WAIT for seconds, and walk over them in each round; but frames do not overtake each other
+ * here, and nothing is lost on the way to libslirp. Only to be called while no socket of libslirp has bytes of the
+ * guest left to send: they would be lost. Returns whether there were any. Not from within libslirp. */
 bool tcp_windows_end(struct tcp_windows *windows);
 
 /* For the loop: wait until the next repetition; repeat what is due. */

@@ -5,8 +5,8 @@
 #include "tcp_windows.h"
 
 #define TCP_WINDOW_MOST 65535u /* of a field */
-/* The largest window that libslirp is told, which is its largest segment. Two of them are one byte more than a window field can say. The
- * last byte would travel alone, and the guest would handle a frame for it. */
+/* The largest window that libslirp is told, which is its largest segment. Two of them are one byte more than a window
+ * field can say. The last byte would travel alone, and the guest would handle a frame for it. */
 #define TCP_WINDOW_TOLD 32768u
 /* An acknowledgement: Ethernet, IPv4 and TCP headers without options. */
 #define ACK_PACKET_BYTES (NET_HEADER_BYTES + 40u)
@@ -57,8 +57,8 @@ struct tcp_connection {
     unsigned echoes;      /* duplicates to come that answer what was sent again in vain */
     unsigned resends;     /* by time, since the guest's last news */
     u64 resend_at_ns;
-    /* How long the guest takes to acknowledge: smoothed, and how far from that (RFC 6298); 0: not measured yet. What ends at timed_end was sent
-     * at timed_ns; 0: nothing is measured. */
+    /* How long the guest takes to acknowledge: smoothed, and how far from that (RFC 6298); 0: not measured yet. What
+     * ends at timed_end was sent at timed_ns; 0: nothing is measured. */
     u64 trip_ns, spread_ns;
     u64 timed_ns;
     u32 timed_end;
@@ -118,8 +118,8 @@ void early_ack_change(const struct tcp_connection *c, u8 *tcp);
 void early_ack_told(struct tcp_connection *c);
 /* Would an acknowledgement say what libslirp knows already? */
 bool early_ack_is_old(const struct tcp_connection *c, u32 sequence);
-/* A copy of a segment if it may be kept, else NULL. It becomes the connection's when the guest was sent it. It is acknowledged when the guest
- * has answered, or at once. */
+/* A copy of a segment if it may be kept, else NULL. It becomes the connection's when the guest was sent it. It is
+ * acknowledged when the guest has answered, or at once. */
 struct kept_segment *early_ack_keep(const struct tcp_connection *c, const u8 *frame,
                                     const struct frame_layout *layout);
 void early_ack_kept(struct tcp_windows *windows, struct tcp_connection *c, struct kept_segment *kept,

@@ -18,9 +18,9 @@
 
 /* libslirp's IF_MTU_MAX: what it puts into one IP packet at most. */
 #define ROUTER_MTU 65521
-/* The maximum segment size follows from the MRU. libslirp sends no segments larger than this one (TCP_MAXSEG_MAX), and with an MSS
- * that divides its socket buffers (128 KB) it need not move them when a connection is made. Two such segments fill the largest
- * window without scaling. */
+/* The maximum segment size follows from the MRU. libslirp sends no segments larger than this one (TCP_MAXSEG_MAX), and
+ * with an MSS that divides its socket buffers (128 KB) it need not move them when a connection is made. Two such
+ * segments fill the largest window without scaling. */
 #define ROUTER_MSS 32768
 #define ROUTER_MRU (ROUTER_MSS + 40)
 
@@ -49,8 +49,9 @@ struct user {
 
 /* --- to libslirp --- */
 
-/* Raise the maximum segment size in a SYN of the guest: fewer and larger segments are less work for libslirp. What is too large for the
- * card is cut to the MTU on its way, which is no help to a guest that wants still smaller segments. */
+/* Raise the maximum segment size in a SYN of the guest: fewer and larger segments are less work for libslirp. What is
+ * too large for the card is cut to the MTU on its way, which is no help to a guest that wants still smaller
+ * segments. */
 static void raise_segment_size(const struct user *user, u8 *frame, const struct frame_layout *layout)
 {
     u32 whole = layout->version == 4 ? NET_TAKES_TCP4 : NET_TAKES_TCP6;
@@ -318,8 +319,8 @@ static struct in6_addr ipv6(const u8 address[16])
     return out;
 }
 
-/* Libslirp has a backlog of 1: of several clients that connect at once the host drops all but two, and those try again after a
- * second, or believe to be connected. */
+/* Libslirp has a backlog of 1: of several clients that connect at once the host drops all but two, and those try again
+ * after a second, or believe to be connected. */
 static int widen_backlog(int fd, int events, void *opaque)
 {
     (void)events, (void)opaque;

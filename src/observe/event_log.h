@@ -1,6 +1,6 @@
 /*
- * The event log of --trace (base/events.h): a line for each event of the chosen categories, and one for each instruction
- * when these are among them:
+ * The event log of --trace (base/events.h): a line for each event of the chosen categories, and one for each
+ * instruction when these are among them:
  *
  *     TIME instruction ICOUNT CS:EIP  BYTES  INSTRUCTION  ; what changed
  *

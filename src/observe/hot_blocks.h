@@ -2,10 +2,10 @@
  * Hot blocks: which translated blocks run, by samples. --hot-blocks writes them at the end of a run, and the control
  * socket's x-ringer-hot reads them from a running machine. Nothing is emitted for it.
  *
- * A host timer signals the vCPU thread, about 500 times a second for --hot-blocks and 100 times for readers of a running
- * machine. The handler looks the block up, and counts it in a table. That takes less than 1% of the guest's processor time
- * (bench/watch), and nothing while the guest sleeps: the signal then waits, and the timer with it, until the sleep is over.
- * Unlike a profile (profile.h), it does not look into Ringer's own code.
+ * A host timer signals the vCPU thread, about 500 times a second for --hot-blocks and 100 times for readers of a
+ * running machine. The handler looks the block up, and counts it in a table. That takes less than 1% of the guest's
+ * processor time (bench/watch), and nothing while the guest sleeps: the signal then waits, and the timer with it, until
+ * the sleep is over. Unlike a profile (profile.h), it does not look into Ringer's own code.
  *
  * Only the vCPU thread calls this, and the signal interrupts only that thread.
  */

@@ -1,7 +1,7 @@
 /*
- * Instruments that observe a run from outside of the machine: --profile, --perf-map, --hot-blocks, the guest's symbols for both, and
- * the counters that are printed at the end (--stats, --stats-json). The event log of --trace is part of the machine
- * (vm/vm.h), because the machine must run instruction by instruction for it.
+ * Instruments that observe a run from outside of the machine: --profile, --perf-map, --hot-blocks, the guest's symbols
+ * for both, and the counters that are printed at the end (--stats, --stats-json). The event log of --trace is part of
+ * the machine (vm/vm.h), because the machine must run instruction by instruction for it.
  */
 #ifndef RINGER_OBSERVE_INSTRUMENTS_H
 #define RINGER_OBSERVE_INSTRUMENTS_H

@@ -72,8 +72,8 @@ static bool calls_out(const struct profile *p, u64 back)
     return !is_module(p, symbols_find(&p->own, back + displacement));
 }
 
-/* Search the stack. A return address from a library is behind a call out of Ringer. Stale words are seldom behind such a
- * call. */
+/* Search the stack. A return address from a library is behind a call out of Ringer. Stale words are seldom behind such
+ * a call. */
 static void look_back(const struct profile *p, u64 pc, u64 sp, struct trail *trail)
 {
     u32 here = symbols_find(&p->own, pc);

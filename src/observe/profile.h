@@ -64,7 +64,8 @@ struct profile {
     timer_t timer;
 };
 
-/* Returns NULL with one sentence in error. `guest`: names of guest functions, perhaps none; must outlive the profile. */
+/* Returns NULL with one sentence in error. `guest`: names of guest functions, perhaps none; must outlive the
+ * profile. */
 struct profile *profile_open(struct vcpu *vcpu, const struct symbols *guest, char *error, size_t error_bytes);
 /* Begin and end sampling this thread. Returns 0 or -errno. */
 int profile_start(struct profile *profile);

@@ -1,7 +1,7 @@
 /*
- * --screen-dump: the text screen as a file; --screenshot: the picture as a PNG file. Each is written to a file beside its
- * path, which is then renamed, so a reader never sees half a screen. A path that is not a regular file (/dev/stdout) is
- * written to directly.
+ * --screen-dump: the text screen as a file; --screenshot: the picture as a PNG file. Each is written to a file beside
+ * its path, which is then renamed, so a reader never sees half a screen. A path that is not a regular file
+ * (/dev/stdout) is written to directly.
  */
 #ifndef RINGER_OBSERVE_SCREEN_H
 #define RINGER_OBSERVE_SCREEN_H

@@ -1,6 +1,6 @@
 /*
- * Names for addresses: of a guest kernel, from a System.map, the output of its /proc/kallsyms or an ELF file, and of Ringer's own
- * functions, from the symbol table of the running program.
+ * Names for addresses: of a guest kernel, from a System.map, the output of its /proc/kallsyms or an ELF file, and of
+ * Ringer's own functions, from the symbol table of the running program.
  *
  * A symbol extends to the next one. Lookups only read and allocate nothing, so signal handlers may call them.
  */
@@ -25,8 +25,8 @@ struct symbols {
 
 #define SYMBOL_NONE UINT32_MAX
 
-/* The text symbols of a file with lines as "c1000000 T startup_32", or the functions of an ELF file's symbol table. False
- * with one sentence in error. */
+/* The text symbols of a file with lines as "c1000000 T startup_32", or the functions of an ELF file's symbol table.
+ * False with one sentence in error. */
 bool symbols_load_guest(struct symbols *symbols, const char *path, char *error, size_t error_bytes);
 bool symbols_read_map(struct symbols *symbols, FILE *in);
 /* The program's own symbols. A stripped program has none, which is no error. */

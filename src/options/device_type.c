@@ -188,10 +188,15 @@ static bool add_value(struct device_option *device, const char *key, const char 
     return SAY("-device %s: %s takes %s, not \"%s\"", device->type->name, key, takes, text ? text : "");
 }
 
+static bool is_required(const struct device_type *type, const struct property *property)
+{
+    return property->required && !(property->kind == PROPERTY_DRIVE && type->medium == MEDIUM_CDROM);
+}
+
 static bool check_required(const struct device_option *device, char *error, size_t error_bytes)
 {
     for (const struct property *p = device->type->properties; p && p->name; p++)
-        if (p->required && !device_text(device, p->name))
+        if (is_required(device->type, p) && !device_text(device, p->name))
             return SAY("-device %s needs %s=ID", device->type->name, p->name);
     return true;
 }
@@ -296,7 +301,7 @@ const struct char_options *device_chardev(const struct device_option *device, co
 
 /* --- help --- */
 
-static void print_properties(const struct property *list, FILE *out)
+static void print_properties(const struct device_type *type, const struct property *list, FILE *out)
 {
     static const char *const kinds[] = {
         [PROPERTY_FILE] = "file",          [PROPERTY_MAC] = "address",      [PROPERTY_TEXT] = "str",
@@ -307,7 +312,8 @@ static void print_properties(const struct property *list, FILE *out)
         char left[64], choices[64] = "";
         snprintf(left, sizeof(left), "%s=<%s>", list->name, kinds[list->kind]);
         if (list->choices) snprintf(choices, sizeof(choices), ": %s", list->choices);
-        fprintf(out, "  %-28s %s%s%s\n", left, list->help, choices, list->required ? " (required)" : "");
+        fprintf(out, "  %-28s %s%s%s\n", left, list->help, choices,
+                is_required(type, list) ? " (required)" : "");
     }
 }
 
@@ -315,8 +321,8 @@ void device_help(const struct device_type *const *types, const struct device_typ
 {
     if (type) {
         fprintf(out, "%s: %s\n", type->name, type->help);
-        print_properties(type->properties, out);
-        print_properties(type->bus->properties, out);
+        print_properties(type, type->properties, out);
+        print_properties(type, type->bus->properties, out);
         return;
     }
     for (; *types; types++)

@@ -42,7 +42,7 @@ struct property {
     const char *help;
     const char *choices;
     u64 most;
-    bool required;
+    bool required; /* a type for CDs needs no drive all the same: a CD drive may be empty */
 };
 
 /* What a device plugs into. Devices on the board's own buses need no parent; any other bus is provided by

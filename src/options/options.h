@@ -1,8 +1,8 @@
 /*
  * The command line: Ringer's own long options and QEMU's spellings of the common ones, one table row each.
  *
- * One dash or two, "--name value" or "--name=value" all mean the same. So a script for QEMU often works with the name of
- * the program changed.
+ * One dash or two, "--name value" or "--name=value" all mean the same. So a script for QEMU often works with the name
+ * of the program changed.
  */
 #ifndef RINGER_OPTIONS_OPTIONS_H
 #define RINGER_OPTIONS_OPTIONS_H
@@ -109,8 +109,8 @@ struct options {
 bool options_parse(int argc, char **argv, const struct device_type *const *types, struct options *options,
                    enum command *command, char *error, size_t error_bytes);
 
-/* The CPU model is max64 for a 64-bit kernel, unless -cpu names one. Its address lines must reach the end of RAM, which beyond 3 GB
- * begins at 4 GB. Returns false with one sentence in `error`. */
+/* The CPU model is max64 for a 64-bit kernel, unless -cpu names one. Its address lines must reach the end of RAM, which
+ * beyond 3 GB begins at 4 GB. Returns false with one sentence in `error`. */
 bool options_settle_cpu(struct options *options, bool is_64bit_kernel, char *error, size_t error_bytes);
 
 /* Free what the options own. */

@@ -56,8 +56,8 @@ bool device_options_add_rng(struct device_options *options, const char *list, ch
 /* NULL: there is no such object. */
 const struct rng_option *device_options_rng(const struct device_options *options, const char *id);
 
-/* "NAME,KEY=VALUE,..." for a machine that runs: the type must be one that plugs, and all that the device names must be there.
- * NULL with one sentence in error. */
+/* "NAME,KEY=VALUE,..." for a machine that runs: the type must be one that plugs, and all that the device names must be
+ * there. NULL with one sentence in error. */
 struct device_option *device_options_plug(struct device_options *options, struct drive_options *drives,
                                           const char *list, char *error, size_t error_bytes);
 /* Frees what the option owns; its number is free for another one. */
@@ -79,8 +79,9 @@ bool device_options_add_chardev(struct device_options *options, const char *list
 bool device_options_lend(struct device_options *options, const char *id, char *error, size_t error_bytes);
 /* NULL: there is no such chardev. */
 const struct char_options *device_options_chardev(const struct device_options *options, const char *id);
-/* The id of the chardev that an argument such as that of -serial means: "chardev:ID" names one; any other gets one, with
- * this id. Standard input and output are one chardev, also if several devices use them. NULL with one sentence in error. */
+/* The id of the chardev that an argument such as that of -serial means: "chardev:ID" names one; any other gets one,
+ * with this id. Standard input and output are one chardev, also if several devices use them. NULL with one sentence in
+ * error. */
 const char *device_options_chardev_for(struct device_options *options, const char *id, const char *text,
                                        char *error, size_t error_bytes);
 

@@ -33,9 +33,10 @@ struct drive_option {
     bool read_only, snapshot, write_through, never_flush, no_discard;
     enum error_policy on_read_error, on_write_error;
     enum detect_zeroes detect_zeroes;
-    /* A node, of -blockdev or blockdev-add. While there are nodes above it that lie in it or are based on it, it has no image
-     * of its own: theirs include it. */
+    /* A node, of -blockdev or blockdev-add. While there are nodes above it that lie in it or are based on it, it has no
+     * image of its own: theirs include it. */
     bool node;
+    bool no_backing; /* the node is based on nothing, whatever its image says */
     unsigned above;
     struct drive_option *below[2]; /* NULL: none */
 };

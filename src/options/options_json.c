@@ -136,6 +136,7 @@ static struct json_object *nested(const char *argument, char *error, size_t erro
 /* A node's settings, read. */
 struct node {
     const char *name, *driver, *file;
+    bool no_backing;
     struct drive_option *below[2];
 };
 
@@ -178,18 +179,22 @@ static bool read_file(struct drive_options *options, struct node *node, struct j
     return node->file || SAY("Parameter 'file.filename' is missing");
 }
 
-/* What an image is based on is said by the image. */
-static bool read_backing(struct drive_options *options, struct node *node, struct json_object *backing,
+/* What an image is based on is said by the image, except that null, or QEMU's older "", means nothing. */
+static bool read_backing(struct drive_options *options, struct node *node, struct json_object *object,
                          char *error, size_t error_bytes)
 {
-    if (!backing) return true; /* null: nothing, or what the image says */
-    if (!json_object_is_type(backing, json_type_string))
+    struct json_object *backing;
+    if (!json_object_object_get_ex(object, "backing", &backing)) return true;
+    if (strcmp(node->driver, "qcow2")) return SAY("Parameter 'backing' is unexpected");
+    if (backing && !json_object_is_type(backing, json_type_string))
         return SAY("'backing' must be the name of a node, or null");
-    return find_below(options, json_object_get_string(backing), &node->below[1], error, error_bytes);
+    node->no_backing = !backing || !*json_object_get_string(backing);
+    return node->no_backing ||
+           find_below(options, json_object_get_string(backing), &node->below[1], error, error_bytes);
 }
 
-/* Some settings of QEMU's block layer change nothing here: all I/O is by threads, and images are opened read-only only where
- * that is asked for. */
+/* Some settings of QEMU's block layer change nothing here: all I/O is by threads, and images are opened read-only only
+ * where that is asked for. */
 static bool put_setting(struct list *list, const char *key, struct json_object *value, char *error,
                         size_t error_bytes)
 {
@@ -209,18 +214,16 @@ static bool put_setting(struct list *list, const char *key, struct json_object *
 static bool read_node(struct drive_options *options, struct node *node, struct json_object *object,
                       char *error, size_t error_bytes)
 {
-    struct json_object *file = NULL, *backing = NULL;
+    struct json_object *file = NULL;
     *node = (struct node){.name = text_in(object, "node-name"), .driver = text_in(object, "driver")};
     if (!node->driver) return SAY("Parameter 'driver' is missing");
     if (!node->name || !*node->name) return SAY("Parameter 'node-name' is missing");
     bool format = !strcmp(node->driver, "raw") || !strcmp(node->driver, "qcow2");
     if (!format && !is_file_driver(node->driver))
         return SAY("Invalid parameter '%.100s': there are raw, qcow2 and file", node->driver);
+    if (!read_backing(options, node, object, error, error_bytes)) return false;
     json_object_object_get_ex(object, "file", &file);
-    json_object_object_get_ex(object, "backing", &backing);
-    if (format)
-        return read_file(options, node, file, error, error_bytes) &&
-               read_backing(options, node, backing, error, error_bytes);
+    if (format) return read_file(options, node, file, error, error_bytes);
     node->file = text_in(object, "filename");
     return node->file || SAY("Parameter 'filename' is missing");
 }
@@ -255,6 +258,7 @@ void options_nodes_below(struct json_object *node, const char *names[2])
 static void stack(struct drive_option *drive, const struct node *node)
 {
     drive->node = true;
+    drive->no_backing = node->no_backing;
     for (unsigned n = 0; n < ARRAY_SIZE(node->below); n++) {
         drive->below[n] = node->below[n];
         if (node->below[n]) node->below[n]->above++;

@@ -1,5 +1,6 @@
 /*
- * Options: networks, and files that hold what goes over them. -netdev's keys are in options_netdev.c, cards in options_nic.c.
+ * Options: networks, and files that hold what goes over them. -netdev's keys are in options_netdev.c, cards in
+ * options_nic.c.
  */
 #include "base/net.h"
 #include "net/user.h"

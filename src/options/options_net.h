@@ -1,5 +1,6 @@
 /*
- * The options of the network: -netdev (options_net.c), and -nic and -net, which are short for a -netdev and a -device (options_nic.c).
+ * The options of the network: -netdev (options_net.c), and -nic and -net, which are short for a -netdev and a -device
+ * (options_nic.c).
  */
 #ifndef RINGER_OPTIONS_OPTIONS_NET_H
 #define RINGER_OPTIONS_OPTIONS_NET_H

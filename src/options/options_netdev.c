@@ -135,8 +135,8 @@ static bool parse_end(const char *text, const char *end, u32 *address, u16 *port
     return parse_port(colon + 1, (size_t)(end - colon - 1), port);
 }
 
-/* [tcp|udp]:[HOSTADDR]:HOSTPORT-[GUESTADDR]:GUESTPORT. Without a host address, on 127.0.0.1 only: to listen to the world takes an
- * explicit 0.0.0.0. */
+/* [tcp|udp]:[HOSTADDR]:HOSTPORT-[GUESTADDR]:GUESTPORT. Without a host address, on 127.0.0.1 only: to listen to the
+ * world takes an explicit 0.0.0.0. */
 static bool add_forward(struct netdev_option *netdev, const char *value, struct complaint *c)
 {
     struct user_options *user = netdev->user;

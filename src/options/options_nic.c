@@ -1,8 +1,9 @@
 /*
- * Options: network cards. -nic and -net nic are short for a -device (and -nic for its -netdev as well), and a machine gets a card
- * on a user network unless some option says otherwise.
+ * Options: network cards. -nic and -net nic are short for a -device (and -nic for its -netdev as well), and a machine
+ * gets a card on a user network unless some option says otherwise.
  *
- * These cards come before the devices of -device on the PCI bus, as in QEMU: guests derive the names of interfaces from PCI slots.
+ * These cards come before the devices of -device on the PCI bus, as in QEMU: guests derive the names of interfaces from
+ * PCI slots.
  */
 #include "options_table.h"
 

@@ -49,8 +49,8 @@ static bool trace_word(struct event_log_options *log, char *word, struct complai
     return add_category(log, word) || COMPLAIN(c, "--trace knows no events \"%s\"; see --trace=help", word);
 }
 
-/* A program may write to the arguments of main() (C11 5.1.2.2.1), so the list is cut at its commas; two of them are one in
- * a file's name. */
+/* A program may write to the arguments of main() (C11 5.1.2.2.1), so the list is cut at its commas; two of them are one
+ * in a file's name. */
 static bool set_trace(struct options *o, const char *value, struct complaint *c)
 {
     struct event_log_options log = {.to = UINT64_MAX};

@@ -77,7 +77,8 @@ static bool set_mode(u16 *mode, const char *key, const char *value, struct compl
     return true;
 }
 
-/* QEMU's: writes are not left in the host's memory. What a guest wants on the disk it says by fsync, so nothing else is done. */
+/* QEMU's: writes are not left in the host's memory. What a guest wants on the disk it says by fsync, so nothing else is
+ * done. */
 static bool set_writeout(const char *value, struct complaint *c)
 {
     return !strcmp(value, "immediate") ? true : COMPLAIN(c, "writeout is immediate, not \"%s\"", value);

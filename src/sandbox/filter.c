@@ -43,8 +43,8 @@ bool filter_possible(void)
     return !syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action);
 }
 
-/* SECCOMP_FILTER_FLAG_SPEC_ALLOW: without it, older kernels slow the guest down with the mitigation of Speculative Store
- * Bypass. A guest that runs in a process of its own has nothing to read in it but its own memory and Ringer's. */
+/* SECCOMP_FILTER_FLAG_SPEC_ALLOW: without it, older kernels slow the guest down with the mitigation of Speculative
+ * Store Bypass. A guest that runs in a process of its own has nothing to read in it but its own memory and Ringer's. */
 static int enter(const struct program *program, unsigned flags)
 {
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) return -errno;

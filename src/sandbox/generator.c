@@ -1,9 +1,9 @@
 /*
- * Not part of ringer: the build runs this. The arguments are the two headers to be written, for filter.c and for refusal.c,
- * and a file for intermediate results.
+ * Not part of ringer: the build runs this. The arguments are the two headers to be written, for filter.c and for
+ * refusal.c, and a file for intermediate results.
  *
- * A program that threads have in common comes first: deadly calls trap, and all else passes. Then a program for each role: calls
- * of its rows pass, and all others trap, so that refusal.c says which it was.
+ * A program that threads have in common comes first: deadly calls trap, and all else passes. Then a program for each
+ * role: calls of its rows pass, and all others trap, so that refusal.c says which it was.
  */
 #include "base/types.h"
 #include "rules.h"

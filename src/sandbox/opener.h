@@ -1,13 +1,13 @@
 /*
- * The opener: a child process that opens, renames and removes files for the process that runs the guest, which cannot do so
- * itself once it is in the sandbox. Monitors need it (screendump, change, pmemsave, gdbserver at a Unix socket), a reset that
- * reads the kernel again, and the end of a run (--screenshot, -pidfile).
+ * The opener: a child process that opens, renames and removes files for the process that runs the guest, which cannot
+ * do so itself once it is in the sandbox. Monitors need it (screendump, change, pmemsave, gdbserver at a Unix socket),
+ * a reset that reads the kernel again, and the end of a run (--screenshot, -pidfile).
  *
  *   sandboxed thread --- request: operation, flags, names ---> opener: opener_rules.h, open()
  *                    <-- result, descriptor (SCM_RIGHTS) -----
  *
- * It has the user's rights except that of running programs. It is started before any file of the guest's is opened, keeps no
- * descriptor but its socket, and ends when that is closed. It removes and renames only files that it has made,
+ * It has the user's rights except that of running programs. It is started before any file of the guest's is opened,
+ * keeps no descriptor but its socket, and ends when that is closed. It removes and renames only files that it has made,
  * sockets, and the file of -pidfile.
  */
 #ifndef RINGER_SANDBOX_OPENER_H

@@ -1,6 +1,7 @@
 /*
- * What the opener does for a monitor's user, and what it refuses although the user may do it. The process that asks may be
- * a guest's that has broken out of its machine, so the opener refuses it files that could give it the user's account:
+ * What the opener does for a monitor's user, and what it refuses although the user may do it. The process that asks may
+ * be a guest's that has broken out of its machine, so the opener refuses it files that could give it the user's
+ * account:
  *
  *   /proc, /sys, and devices other than terminals, CD drives, taps, null, zero and random
  *   hidden files, and files in hidden directories: ~/.ssh, ~/.bashrc, ~/.config, .git

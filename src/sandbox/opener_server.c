@@ -1,9 +1,9 @@
 /*
  * The opener's process. See opener.h.
  *
- * Between the look at a name and its use the name may come to mean another file: the guest may own a shared folder and make
- * links in it. So the directory is opened first, the rules judge where that descriptor is, and the last name is used below it
- * without following a link.
+ * Between the look at a name and its use the name may come to mean another file: the guest may own a shared folder and
+ * make links in it. So the directory is opened first, the rules judge where that descriptor is, and the last name is
+ * used below it without following a link.
  */
 #include "filter.h"
 #include "opener_protocol.h"

@@ -21,7 +21,8 @@
 #define VNC   (1u << ROLE_VNC)
 #define WIN   (1u << ROLE_WINDOW)
 #define ALL   ((1u << ROLE_COUNT) - 1)
-/* Roles that occur together: those that move messages, those that look at names, those that work on images and folders. */
+/* Roles that occur together: those that move messages, those that look at names, those that work on images and
+ * folders. */
 #define MESSAGES (V | CHAR | NET | VNC | WIN)
 #define NAMES    (V | CHAR | NET | WIN)
 #define IMAGES   (V | DISK | SHARE)
@@ -35,8 +36,8 @@
 /* clang-format on */
 
 const struct rule rules_allowed[] = {
-    /* What the C library needs everywhere: memory that is not executable, locks, signals, clocks where the vDSO does not
-     * serve them, abort(). */
+    /* What the C library needs everywhere: memory that is not executable, locks, signals, clocks where the vDSO does
+     * not serve them, abort(). */
     BITS(ALL, mmap, 2, PROT_EXEC, 0),
     BITS(ALL, mprotect, 2, PROT_EXEC, 0),
     ANY(ALL, munmap),
@@ -101,8 +102,8 @@ const struct rule rules_allowed[] = {
     IS(IMAGES, fcntl, 1, F_OFD_GETLK),
     IS(IMAGES, fcntl, 1, F_OFD_SETLK),
 
-    /* Disk images, and outputs. A thread of the disk crew begins as the vCPU thread's child, so the latter may do all that
-     * the former may. */
+    /* Disk images, and outputs. A thread of the disk crew begins as the vCPU thread's child, so the latter may do all
+     * that the former may. */
     ANY(IMAGES | NET, pread64),
     ANY(IMAGES | NET, pwrite64),
     ANY(IMAGES, preadv),

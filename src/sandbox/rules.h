@@ -1,6 +1,6 @@
 /*
- * Which system calls each role of threads may make. Only the generator of the filters reads this (generator.c): the build
- * turns the table into programs for the kernel, so that a start of Ringer costs no compilation.
+ * Which system calls each role of threads may make. Only the generator of the filters reads this (generator.c): the
+ * build turns the table into programs for the kernel, so that a start of Ringer costs no compilation.
  */
 #ifndef RINGER_SANDBOX_RULES_H
 #define RINGER_SANDBOX_RULES_H

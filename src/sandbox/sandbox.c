@@ -20,7 +20,8 @@ static struct {
     struct landlock_files files;
 } sandbox;
 
-/* A sanitized build has the opener only. The leak sanitizer stops all threads by ptrace(2), reads /proc and starts programs. */
+/* A sanitized build has the opener only. The leak sanitizer stops all threads by ptrace(2), reads /proc and starts
+ * programs. */
 #ifdef RINGER_SANITIZED
 #define CONFINES false
 #else
@@ -69,9 +70,9 @@ void sandbox_shut(void)
     confine_set(confine);
 }
 
-/* core(5), "Controlling which mappings are written to the core dump": bit 1 is for anonymous shared mappings. Guest memory is one
- * wherever it is mapped (mmu/phys.c, mmu/window.c), and so is the translation cache. Where the file is missing, there are no core
- * dumps. */
+/* core(5), "Controlling which mappings are written to the core dump": bit 1 is for anonymous shared mappings. Guest
+ * memory is one wherever it is mapped (mmu/phys.c, mmu/window.c), and so is the translation cache. Where the file is
+ * missing, there are no core dumps. */
 #define DUMP_PRIVATE_AND_HEADERS "0x31"
 
 void sandbox_spare_core_dumps(void)

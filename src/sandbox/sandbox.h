@@ -1,15 +1,15 @@
 /*
  * The sandbox: what the process may ask of the host's kernel while a guest runs. A hostile guest, image or client
- * that exploits an error in Ringer can then run no program on the host and read none of the user's files. docs/SECURITY.md
- * has the threat model.
+ * that exploits an error in Ringer can then run no program on the host and read none of the user's files.
+ * docs/SECURITY.md has the threat model.
  *
  *   all threads   no new privileges; no program is started; no look into other processes    filter.h
  *   each thread   the system calls and the files of its role                                 filter.h, landlock.h
  *   monitors      files by way of a process of its own                                       opener.h
  *
- * Threads share memory: a thread in which a hostile program runs can take over the others and has the rights of all of them.
- * So an intruder is confined by the sum of all rights. The sum has no execve(2), no files beyond those of the table
- * in landlock.h, and no rights of the opener but by its rules.
+ * Threads share memory: a thread in which a hostile program runs can take over the others and has the rights of all of
+ * them. So an intruder is confined by the sum of all rights. The sum has no execve(2), no files beyond those of the
+ * table in landlock.h, and no rights of the opener but by its rules.
  *
  *   sandbox_open()    first of all
  *   sandbox_shut()    the machine has been set up; the first guest instruction comes later

@@ -168,7 +168,8 @@ static void serve(struct folder *folder, struct share_request *request)
         hurry_if_due(folder);
     server_perform(&folder->server, request);
     pthread_mutex_lock(&folder->lock);
-    /* Under the lock: a Tflush that comes now finds the request at work, or its letter has been sent before the Tflush's. */
+    /* Under the lock: a Tflush that comes now finds the request at work, or its letter has been sent before the
+     * Tflush's. */
     struct share_request *flush = request->flushes, *next;
     leave_work(folder, request);
     send_letter(folder, request);

@@ -244,8 +244,8 @@ int op_fsync(struct call *call)
 
 /* --- locks --- */
 
-/* A lock belongs to the opened file (fcntl(2), "Open file description locks"), so it excludes other guests and programs of
- * the host, too. The guest asks again until it gets one: no thread waits. */
+/* A lock belongs to the opened file (fcntl(2), "Open file description locks"), so it excludes other guests and programs
+ * of the host, too. The guest asks again until it gets one: no thread waits. */
 static int read_lock(struct call *call, struct flock *lock)
 {
     static const short types[] = {F_RDLCK, F_WRLCK, F_UNLCK};

@@ -5,8 +5,8 @@
  *
  * The CPUs: this host in 32-bit code and in 64-bit mode, and simulated ones (the interpreter with a monitor's tables
  * in place of the guest's) for CPUs that this host is not: without UMIP, with UMIP, with CPUID faulting, and
- * virtual-8086 mode, where the meaning is that of real mode. In 64-bit mode, of the host and simulated, the meaning is that
- * of a 64-bit kernel.
+ * virtual-8086 mode, where the meaning is that of real mode. In 64-bit mode, of the host and simulated, the meaning is
+ * that of a 64-bit kernel.
  */
 #ifndef RINGER_STUDY_CENSUS_H
 #define RINGER_STUDY_CENSUS_H

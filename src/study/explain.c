@@ -43,8 +43,8 @@ static void set_segments(struct vcpu *v, enum explain_mode mode)
     if (is_long(mode)) v->seg[SEG_CS].access ^= AR_DB | AR_L;
 }
 
-/* Page tables for the code of a 64-bit guest (AMD APM 2 5.3): one table of each level, and two of the lowest, because the
- * code may lie on both sides of a 2 MB boundary. */
+/* Page tables for the code of a 64-bit guest (AMD APM 2 5.3): one table of each level, and two of the lowest, because
+ * the code may lie on both sides of a 2 MB boundary. */
 enum { PML4_AT = 0x1000, PDPT_AT = 0x2000, DIRECTORY_AT = 0x4000, PAGE_TABLE_AT = 0x6000, PRESENT = 7 };
 
 static void put_entry(struct rig *rig, u64 table, u64 index, u64 value)
@@ -191,7 +191,8 @@ static void explain_insn(struct explained_block *x, struct disassembler *d, cons
     i->lines = x->line_count - i->line;
 }
 
-/* The block begins at byte `at` of the code. How many of its instructions belong to the code? The others fill the memory. */
+/* The block begins at byte `at` of the code. How many of its instructions belong to the code? The others fill the
+ * memory. */
 static unsigned own_count(const struct build *b, u32 at, u32 bytes)
 {
     unsigned n = 0;

@@ -77,8 +77,9 @@ struct explanation {
     unsigned guest_count, guest_bytes, host_count, host_bytes, stub_bytes;
 };
 
-/* Translates all of the code, block by block, and adds the blocks to *x, which is {0} at first. 0, -EINVAL for code that
- * cannot be translated, -ENOMEM, or -ENOSYS without Capstone; then `error` has one sentence, and *x is as before. */
+/* Translates all of the code, block by block, and adds the blocks to *x, which is {0} at first. 0, -EINVAL for code
+ * that cannot be translated, -ENOMEM, or -ENOSYS without Capstone; then `error` has one sentence, and *x is as
+ * before. */
 int explain(struct explanation *x, const struct guest_code *code, enum explain_mode mode, char *error,
             size_t error_bytes);
 void explanation_free(struct explanation *x);

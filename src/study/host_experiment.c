@@ -91,8 +91,8 @@ static void trapped(int signal, siginfo_t *info, void *context)
     _exit(0);
 }
 
-/* Have Linux report a system call by SIGSYS instead of answering it, so that SYSCALL's entry into the kernel is seen. Calls
- * that this child makes itself go through. */
+/* Have Linux report a system call by SIGSYS instead of answering it, so that SYSCALL's entry into the kernel is seen.
+ * Calls that this child makes itself go through. */
 static void tell_of_entries(void)
 {
     struct sock_filter filter[] = {

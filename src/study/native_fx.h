@@ -11,8 +11,8 @@
 /* The first word of an XSAVE area's header. */
 enum { XSTATE_BV = FX_BYTES };
 
-/* Is there an XSAVE area in the signal's frame, with AVX state? Its format is the standard one. Linux marks it in the last
- * bytes of the FXSAVE image (struct _fpx_sw_bytes). */
+/* Is there an XSAVE area in the signal's frame, with AVX state? Its format is the standard one. Linux marks it in the
+ * last bytes of the FXSAVE image (struct _fpx_sw_bytes). */
 static inline bool native_has_ymm(const u8 *frame)
 {
     enum { MARK_AT = 464, MARK = 0x46505853, FEATURES_AT = 472 };

@@ -1,9 +1,10 @@
 /*
  * ringer simulate: replacement policies offline, on a log of block executions (cache/block_log.h).
  *
- * The simulator drives the real cache: for each block that runs and is not there it adds a block of the logged size, without
- * code, and calls the policy when there is no room. What it leaves out: edges and the code that C functions look up, so it
- * counts no links; callees, which several segments share; crossing blocks count for their first page only.
+ * The simulator drives the real cache: for each block that runs and is not there it adds a block of the logged size,
+ * without code, and calls the policy when there is no room. What it leaves out: edges and the code that C functions
+ * look up, so it counts no links; callees, which several segments share; crossing blocks count for their first page
+ * only.
  */
 #ifndef RINGER_STUDY_SIMULATE_H
 #define RINGER_STUDY_SIMULATE_H

@@ -1,6 +1,7 @@
 /*
- * The guest agent's protocol: a JSON object a line, on a socket that the machine names. Answers that an earlier client has not
- * read come first, so a conversation begins with guest-sync-delimited: the answer to it follows a byte FFh, which JSON does not have.
+ * The guest agent's protocol: a JSON object a line, on a socket that the machine names. Answers that an earlier client
+ * has not read come first, so a conversation begins with guest-sync-delimited: the answer to it follows a byte FFh,
+ * which JSON does not have.
  */
 #include "agent_command.h"
 
@@ -166,9 +167,9 @@ static struct json_object *complaint_in(const char *text)
     return found;
 }
 
-/* An agent that succeeds answers nothing, because the guest is on its way down, and may be gone before it answers the next command. One
- * that cannot do it says so before that. But systemd ends the agent together with the program that the agent waits for: then the agent
- * also says that it failed, and nothing more. */
+/* An agent that succeeds answers nothing, because the guest is on its way down, and may be gone before it answers the
+ * next command. One that cannot do it says so before that. But systemd ends the agent together with the program that
+ * the agent waits for: then the agent also says that it failed, and nothing more. */
 static int shut_down(struct agent *agent, const char *mode)
 {
     if (mode && strcmp(mode, "reboot")) {

@@ -1,6 +1,6 @@
 /*
- * `ringer ctl NAME agent ...`: asks QEMU's guest agent (Debian's package qemu-guest-agent) in a guest to shut down, to freeze its file
- * systems, to run programs.
+ * `ringer ctl NAME agent ...`: asks QEMU's guest agent (Debian's package qemu-guest-agent) in a guest to shut down, to
+ * freeze its file systems, to run programs.
  */
 #ifndef RINGER_TOOLS_AGENT_COMMAND_H
 #define RINGER_TOOLS_AGENT_COMMAND_H

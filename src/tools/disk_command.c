@@ -254,8 +254,8 @@ static bool convert(struct request *r)
 
 /* --- the command --- */
 
-/* Was the failure the host's? Functions that open images report failures as sentences only, so errno decides: with a good
- * file and a good command, system calls fail for these reasons only. errno is 0 before the command. */
+/* Was the failure the host's? Functions that open images report failures as sentences only, so errno decides: with a
+ * good file and a good command, system calls fail for these reasons only. errno is 0 before the command. */
 static bool host_failed(const struct request *r)
 {
     static const int reasons[] = {EIO, ENOMEM, ENOSPC, EDQUOT, EFBIG, EMFILE, ENFILE, EROFS};

@@ -1,6 +1,6 @@
 /*
- * `ringer inspect`: how a linear address of a running machine is mapped, as text or drawn. Both show the answer of one QMP
- * command (control/commands_machine.c: run_inspect()).
+ * `ringer inspect`: how a linear address of a running machine is mapped, as text or drawn. Both show the answer of one
+ * QMP command (control/commands_machine.c: run_inspect()).
  */
 #include "qmp_client.h"
 #include "watch_command.h"

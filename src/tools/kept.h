@@ -8,8 +8,8 @@
  *   $XDG_DATA_HOME/applications/ringer-NAME.desktop
  *
  * Invariants
- * 1. A folder with a name that does not begin with '.' is a whole machine: it was made under another name and renamed. A machine that is
- *    removed is renamed first.
+ * 1. A folder with a name that does not begin with '.' is a whole machine: it was made under another name and renamed.
+ *    A machine that is removed is renamed first.
  * 2. machine.ini is replaced by a rename. So whatever moment a process dies at, the machine starts again.
  * 3. The lock is the kernel's and goes with the process: nothing has to be tidied up after a kill.
  */
@@ -40,7 +40,8 @@ int kept_lock(const char *name);
 /* The process that runs the machine; 0: none; -1: one that starts, and has not said its number yet. */
 int kept_runner(const char *name);
 
-/* The command line of the machine: "ringer run --name NAME ...", to be freed by g_strfreev(). NULL: a sentence was printed. */
+/* The command line of the machine: "ringer run --name NAME ...", to be freed by g_strfreev(). NULL: a sentence was
+ * printed. */
 char **kept_arguments(const char *name, GKeyFile *settings);
 
 /* The machine's desktop entry: written, or removed. */

@@ -69,7 +69,8 @@ struct recipe {
     kept_check *check;
 };
 
-/* The script that makes a Debian image: of the installed program, or of the source tree it was built in. NULL: a sentence was printed. */
+/* The script that makes a Debian image: of the installed program, or of the source tree it was built in. NULL: a
+ * sentence was printed. */
 static char *find_script(void)
 {
     char self[KEPT_PATH];
@@ -232,7 +233,8 @@ static int run_new(int argc, char **argv, kept_check *check)
 
 /* --- start --- */
 
-/* Leaves the command line for main(). The lock's descriptor stays open as long as this process and its children live. */
+/* Leaves the command line for main(). The lock's descriptor stays open as long as this process and its children
+ * live. */
 static int run_start(int *argc, char ***argv)
 {
     int words = *argc;

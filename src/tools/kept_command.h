@@ -13,8 +13,8 @@ bool kept_is_command(const char *word);
 /* Can the command line of `ringer run` be understood? False with one sentence in error. */
 typedef bool kept_check(int argc, char **argv, char *error, size_t error_bytes);
 
-/* The command and its words. No settings are kept that `check` refuses. Returns an exit status (base/log.h); or -1 for `start`: the caller is to run the machine with the command line
- * in *argc and *argv. Errors were printed. */
+/* The command and its words. No settings are kept that `check` refuses. Returns an exit status (base/log.h); or -1 for
+ * `start`: the caller is to run the machine with the command line in *argc and *argv. Errors were printed. */
 int kept_command(int *argc, char ***argv, kept_check *check);
 
 #endif

@@ -20,12 +20,13 @@ struct qmp_client {
     size_t capacity;
 };
 
-/* Connects to a machine by its name, "pid-N", or the path of a socket, and negotiates. False: a sentence was printed. Close it in
- * either case. */
+/* Connects to a machine by its name, "pid-N", or the path of a socket, and negotiates. False: a sentence was printed.
+ * Close it in either case. */
 bool qmp_client_open(struct qmp_client *talk, const char *name);
 void qmp_client_close(struct qmp_client *talk);
 
-/* The answer to a command; events are skipped. NULL: the machine has gone. `arguments` is taken over; it may be NULL. */
+/* The answer to a command; events are skipped. NULL: the machine has gone. `arguments` is taken over; it may be
+ * NULL. */
 struct json_object *qmp_client_ask(struct qmp_client *talk, const char *command,
                                    struct json_object *arguments);
 

@@ -1,6 +1,6 @@
 /*
- * The formats of `ringer watch`: a screen on a terminal, lines elsewhere, JSON lines, Prometheus' text. A reading is one QMP
- * command, which the machine answers between two blocks.
+ * The formats of `ringer watch`: a screen on a terminal, lines elsewhere, JSON lines, Prometheus' text. A reading is
+ * one QMP command, which the machine answers between two blocks.
  */
 #include "watch_command.h"
 #include "hot_rows.h"

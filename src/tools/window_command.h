@@ -1,5 +1,6 @@
 /*
- * `ringer window`, and `ringer` alone on a desktop: the window of kept machines, which is a program of its own (src/window).
+ * `ringer window`, and `ringer` alone on a desktop: the window of kept machines, which is a program of its own
+ * (src/window).
  */
 #ifndef RINGER_TOOLS_WINDOW_COMMAND_H
 #define RINGER_TOOLS_WINDOW_COMMAND_H

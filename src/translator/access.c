@@ -236,8 +236,8 @@ static u64 tag_field(bool write)
     return write ? offsetof(struct tlb_slot, write) : offsetof(struct tlb_slot, read);
 }
 
-/* In IA-32e mode. The page of the last byte is compared with the entry for the first one: they agree only where both lie
- * in one page, so a misaligned access needs no test of its own. */
+/* In IA-32e mode. The page of the last byte is compared with the entry for the first one: they agree only where both
+ * lie in one page, so a misaligned access needs no test of its own. */
 u32 access_by_tlb(struct build *b, unsigned size, bool write)
 {
     u8 page = b->keeps_temp ? REG_HOISTED : REG_TEMP;
@@ -319,8 +319,8 @@ static struct host_mem slot_of_constant(const struct build *b, u64 linear, u64 f
     return b->i->mem_base == INSN_RIP ? mem_tlb_by_rip(b, linear, field) : mem_tlb_at(linear, field);
 }
 
-/* The same for a constant address in IA-32e mode. In the lowest and the highest 2 GB, where programs at fixed addresses and
- * kernels are, the address is an immediate of the instructions themselves. */
+/* The same for a constant address in IA-32e mode. In the lowest and the highest 2 GB, where programs at fixed addresses
+ * and kernels are, the address is an immediate of the instructions themselves. */
 static struct host_mem access_constant_tlb(struct build *b, u64 linear, unsigned size, bool write)
 {
     u64 tag = linear & ~(u64)PAGE_MASK;

@@ -308,8 +308,8 @@ struct host_mem guest_address(const struct insn *i);
 struct host_mem operand_address(struct build *b);
 /* From here on to the end of the current instruction, checks keep r11. In IA-32e mode r13 is theirs instead. */
 void temp_is_kept(struct build *b);
-/* r10 = host address - linear address for `size` bytes at the linear address in r9, by the TLB. Clobbers r11 (r13 behind
- * temp_is_kept()) and EFLAGS.
+/* r10 = host address - linear address for `size` bytes at the linear address in r9, by the TLB. Clobbers r11 (r13
+ * behind temp_is_kept()) and EFLAGS.
  * Returns the rel32 of a jump that is taken if there is no entry, or if they cross a page. */
 u32 access_by_tlb(struct build *b, unsigned size, bool write);
 /* r10 = offset in the TLB of the slot for the linear address in r9. Clobbers EFLAGS. */
@@ -337,8 +337,8 @@ static inline void fix_tlb(struct build *b, const struct host_mem *mem)
 {
     if (mem->disp32) fix_last(b, FIX_EXEC);
 }
-/* Leave the block by a step of the current instruction if the branch target in r9 is not canonical, or lies in the other half
- * of linear space than the block, where branches seldom lead. Clobbers r10 and EFLAGS. */
+/* Leave the block by a step of the current instruction if the branch target in r9 is not canonical, or lies in the
+ * other half of linear space than the block, where branches seldom lead. Clobbers r10 and EFLAGS. */
 void require_canonical(struct build *b);
 /* The memory operand of the current instruction, checked. Its segment must be reachable. */
 struct host_mem access_operand(struct build *b, unsigned size, bool write);
@@ -361,8 +361,8 @@ static inline struct host_mem mem_entry(u32 linear, bool write)
     s32 entry = (s32)((linear >> PAGE_SHIFT) * sizeof(u64));
     return mem_bd(REG_TABLES, entry + (write ? SHADOW_READ_TO_WRITE : 0));
 }
-/* Host register `to` = the effective address of the memory operand in 64-bit mode, cut to 32 bits unless wide. May clobber
- * r9 and r10. */
+/* Host register `to` = the effective address of the memory operand in 64-bit mode, cut to 32 bits unless wide. May
+ * clobber r9 and r10. */
 void access_effective64(struct build *b, u8 to, bool wide);
 /* r9d = linear address of [seg:reg]; reg is a host register with a 32-bit offset. */
 void access_register(struct build *b, u8 seg, u8 reg, unsigned size);

@@ -39,8 +39,8 @@ static inline bool checked_note(struct checked *checked, u64 gpa)
     return ++slot->faults >= CHECKED_PATIENCE && !checked->off;
 }
 
-/* The instruction, in a window of 64-bit code, has met an operand of this class. `same`: with MODE_SAME. `wrong`: it was
- * translated for another one. Returns whether to translate it again. */
+/* The instruction, in a window of 64-bit code, has met an operand of this class. `same`: with MODE_SAME. `wrong`: it
+ * was translated for another one. Returns whether to translate it again. */
 static inline bool checked_learn(struct checked *checked, u64 gpa, bool same, u8 class, bool wrong)
 {
     struct checked_slot *slot = checked_slot(checked, gpa);

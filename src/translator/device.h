@@ -16,8 +16,8 @@ enum device_outcome {
     DEVICE_LEAVE,    /* accessed, and the instruction is complete: continue with translator_next() */
 };
 
-/* The access of the instruction at v->rip to `size` bytes within one page. v->scratch.remaining instructions follow it in
- * its block; the flags are parked. may_stay: the block can go on behind the access. */
+/* The access of the instruction at v->rip to `size` bytes within one page. v->scratch.remaining instructions follow it
+ * in its block; the flags are parked. may_stay: the block can go on behind the access. */
 enum device_outcome device_access(struct vcpu *v, u64 gpa, unsigned size, bool write, bool may_stay);
 
 static inline u64 device_entry(const struct vcpu *v, u64 linear)

@@ -11,8 +11,8 @@
  * There are two kinds of edges. If live flags are in the host's EFLAGS at the jump, the edge enters its target's
  * host entry, and its tests must preserve EFLAGS: they use MOV, LEA and JRCXZ while r11 holds ECX. If the flags
  * are parked or dead, the edge enters the parked entry, and the jump itself is conditional on the last test. In IA-32e
- * mode an edge to another page is always of the second kind. It compares one word of the TLB: the page, and the frame that
- * it maps.
+ * mode an edge to another page is always of the second kind. It compares one word of the TLB: the page, and the frame
+ * that it maps.
  */
 #include "build.h"
 

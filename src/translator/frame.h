@@ -16,8 +16,8 @@
  *   rsp                           the shadow return stack (returns.h), 8-byte aligned; entry points in
  *                                 entry.S change to the monitor's stack before they call C
  *
- * In 64-bit mode these are the 64-bit registers, and R8 to R15 of the guest are in vcpu.gpr_high. In IA-32e mode r14 is the
- * TLB of the current privilege (mmu/tlb.h), and a check uses r11 as well.
+ * In 64-bit mode these are the 64-bit registers, and R8 to R15 of the guest are in vcpu.gpr_high. In IA-32e mode r14 is
+ * the TLB of the current privilege (mmu/tlb.h), and a check uses r11 as well.
  */
 #ifndef RINGER_TRANSLATOR_FRAME_H
 #define RINGER_TRANSLATOR_FRAME_H

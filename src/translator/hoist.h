@@ -46,8 +46,9 @@ struct hoist_plan {
 
 /* Find the groups of the planned block. */
 void hoist_plan(struct build *b);
-/* The access in this slot of the current instruction: its memory operand in a flat segment, or a slot of the stack. If it belongs to a group, check
- * the group if need be, set *mem to the host operand and return true. False: the access needs a check of its own. */
+/* The access in this slot of the current instruction: its memory operand in a flat segment, or a slot of the stack. If
+ * it belongs to a group, check the group if need be, set *mem to the host operand and return true. False: the access
+ * needs a check of its own. */
 bool hoist_access(struct build *b, enum hoist_slot slot, const struct host_mem *stack_slot, unsigned size,
                   bool write, struct host_mem *mem);
 /* Something else needs r13: its group is checked again before its next member. */

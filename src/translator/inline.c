@@ -1,6 +1,6 @@
 /*
- * Stack instructions, and sensitive instructions that are emulated inline. stack16.c has PUSH and POP on 16-bit stacks. The
- * interpreter executes the other cases, such as segments that are not flat and virtual-8086 mode.
+ * Stack instructions, and sensitive instructions that are emulated inline. stack16.c has PUSH and POP on 16-bit stacks.
+ * The interpreter executes the other cases, such as segments that are not flat and virtual-8086 mode.
  */
 #include "build.h"
 

@@ -23,8 +23,8 @@ void fix_last(struct build *b, enum fix_kind kind)
     fix_at(b, b->e.at - 4, kind);
 }
 
-/* User code of 64-bit mode moves between these addresses. What it reaches relative to RIP, 2 GB to both sides, is canonical
- * and beyond 4 GB, so it has 64 bits wherever the block is. */
+/* User code of 64-bit mode moves between these addresses. What it reaches relative to RIP, 2 GB to both sides, is
+ * canonical and beyond 4 GB, so it has 64 bits wherever the block is. */
 #define MOVABLE_FROM (6ull << 30)
 #define MOVABLE_TO   ((1ull << 47) - (4ull << 30))
 

@@ -3,18 +3,18 @@
  * predictor serves the guest.
  *
  * While translated code runs, the host's stack pointer is in a shadow return stack. There is one for supervisor and one
- * for user privilege. A guest CALL pushes its return address on the guest's stack and then executes a host CALL. A guest
- * RET pops the EIP into r9d and executes a host RET, which leads to the code behind the host CALL. That code compares r9d
- * with its own EIP and goes on by an edge to the block there. If they differ, or at the bottom of the stack,
- * thunk_return_miss (entry.S) empties the stack and looks up the EIP.
+ * for user privilege. A guest CALL pushes its return address on the guest's stack and then executes a host CALL. A
+ * guest RET pops the EIP into r9d and executes a host RET, which leads to the code behind the host CALL. That code
+ * compares r9d with its own EIP and goes on by an edge to the block there. If they differ, or at the bottom of the
+ * stack, thunk_return_miss (entry.S) empties the stack and looks up the EIP.
  *
  * Invariants
  * 1. A stack holds addresses behind host CALLs in the arena. Its first word, at `base`, is the address of
  *    thunk_return_miss.
- * 2. Every address was pushed since code was freed last (cache.turns), in the current mode and address space, and no page has lost
- *    its exec entry since. So the page of the return address still maps the same frame as at the call, and an edge
- *    within that page needs no test. Only C code can break this. Before C code enters translated code it calls
- *    returns_select(), which empties the stack if something changed.
+ * 2. Every address was pushed since code was freed last (cache.turns), in the current mode and address space, and no
+ *    page has lost its exec entry since. So the page of the return address still maps the same frame as at the call,
+ *    and an edge within that page needs no test. Only C code can break this. Before C code enters translated code it
+ *    calls returns_select(), which empties the stack if something changed.
  * 3. A block that dies unlinks its edges, so a return into it goes on by translator_link().
  *
  * A full stack runs into a page without access. The signal handler empties the stack, and the CALL pushes again.

@@ -6,8 +6,8 @@
  * - operand-size prefixes are chosen anew, because the default size is 32 bits and the guest's may be 16;
  *   address-size and segment prefixes are left out;
  * - opcodes that 64-bit mode lacks get their other encoding (40h-4Fh, 82h, A0h-A3h);
- * - R8 to R15 of 64-bit code, which rest in the vCPU, become memory operands there where the encoding has one. Otherwise they
- *   become registers that are free, with a load before and a store behind the instruction.
+ * - R8 to R15 of 64-bit code, which rest in the vCPU, become memory operands there where the encoding has one.
+ *   Otherwise they become registers that are free, with a load before and a store behind the instruction.
  *
  * AH, CH, DH and BH cannot be encoded with a REX prefix, which [r9 + r10] needs. Such an instruction works on the low
  * half of the register, between two XCHG AL,AH (or CL,CH ...), which do not change flags.
@@ -105,8 +105,8 @@ static bool has_memory_form(const struct insn *i)
 }
 
 /* May the operand stay in the vCPU? A write of 32 bits clears the others. A host CPU stalls when 64 bits are read soon
- * after 8 or 16 of them were written to memory, which is how SETcc and its kin are used. A register that is named twice is
- * loaded once. */
+ * after 8 or 16 of them were written to memory, which is how SETcc and its kin are used. A register that is named twice
+ * is loaded once. */
 static bool may_stay(const struct insn *i, unsigned n)
 {
     const struct operand *o = &i->op[n];
@@ -116,8 +116,8 @@ static bool may_stay(const struct insn *i, unsigned n)
     return true;
 }
 
-/* Returns false if there are not enough host registers. With a memory operand at [r9 + r10], r10 is free once r9 has the
- * sum. */
+/* Returns false if there are not enough host registers. With a memory operand at [r9 + r10], r10 is free once r9 has
+ * the sum. */
 static bool find_guests(const struct insn *i, bool memory, struct guests *guests)
 {
     static const u8 free[] = {REG_TEMP, REG_ENTRY, REG_LINEAR};
@@ -389,8 +389,8 @@ static bool move_guest(struct build *b)
     return true;
 }
 
-/* Test a divisor of 32 or 64 bits for zero, the cause of #DE that programs provoke: a host signal costs 25 times as much as a
- * step. Quotients that do not fit are left to the signal. */
+/* Test a divisor of 32 or 64 bits for zero, the cause of #DE that programs provoke: a host signal costs 25 times as
+ * much as a step. Quotients that do not fit are left to the signal. */
 static void check_divisor(struct build *b, const struct insn *i, const struct fields *f,
                           const struct host_mem *mem)
 {

@@ -172,7 +172,8 @@ static const u8 *find_code(struct vcpu *v)
     return block_entry(&t->cache, block);
 }
 
-/* Call this last: an event that is noted shelters the FPU state again. Sanitized: entry.S loads it, behind all instrumented code. */
+/* Call this last: an event that is noted shelters the FPU state again. Sanitized: entry.S loads it, behind all
+ * instrumented code. */
 static void load_fpu(struct vcpu *v)
 {
 #ifndef RINGER_SANITIZED
@@ -371,8 +372,8 @@ struct slow_result translator_slow_access(struct vcpu *v, u64 linear, const u8 *
     return (struct slow_result){.resume = translator_step(v)};
 }
 
-/* Code in a window has met an address of another class than it was translated for (verify.c). If the segment was not in the
- * table yet, that may have been all. */
+/* Code in a window has met an address of another class than it was translated for (verify.c). If the segment was not in
+ * the table yet, that may have been all. */
 u64 translator_segment(struct vcpu *v, u64 linear, const u8 *site)
 {
     struct engine *t = v->engine;

@@ -1,8 +1,8 @@
 /*
  * The question that a profiler asks at any moment, from a signal handler: where is this vCPU?
  *
- * In translated code the host address gives the answer: a block and a guest instruction. In C code the profiler wants to
- * know why translated code was left, which is normally not recorded. translator_profile() therefore puts stubs
+ * In translated code the host address gives the answer: a block and a guest instruction. In C code the profiler wants
+ * to know why translated code was left, which is normally not recorded. translator_profile() therefore puts stubs
  * (sample_stubs.S) in front of the thunks, which write cause, argument and call site into the vCPU.
  *
  * These functions only read, and take no lock: the handler may interrupt anything, even a flush of the cache. Data that

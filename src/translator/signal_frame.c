@@ -144,7 +144,8 @@ static void handler(int signal, siginfo_t *info, void *context)
     bool sheltered = current && current->fpu_sheltered;
     bool served = empty_return_stack(signal, info, regs) || enter_into_window(signal, info, regs) ||
                   send_to_interpreter(signal, info, regs);
-    /* The host gives handlers an FPU state of their own and restores the guest's. What an event log has sheltered here is not it. */
+    /* The host gives handlers an FPU state of their own and restores the guest's. What an event log has sheltered here
+     * is not it. */
     if (current) current->fpu_sheltered = sheltered;
     if (served) return;
     /* A bug of Ringer's: with the default action, the instruction kills the process when it is executed again. */

@@ -131,8 +131,8 @@ bool can_bit_string(const struct build *b)
            operand_is_reachable(b, i->op[0].written) && mode_seg(b->mode, i->mem_seg) != MODE_SEG_LIMITED;
 }
 
-/* r9 = the address of the dword with the bit, as a signed number of dwords from the operand in r9: a bit may lie before it.
- * A qword operand is two dwords. */
+/* r9 = the address of the dword with the bit, as a signed number of dwords from the operand in r9: a bit may lie before
+ * it. A qword operand is two dwords. */
 static void go_to_bit(struct build *b)
 {
     const struct operand *bit = &b->i->op[1];

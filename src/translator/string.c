@@ -157,8 +157,8 @@ static bool window_reaches(const struct build *b, bool source, bool destination)
            (!destination || mode_seg(b->mode, SEG_ES) == MODE_SEG_FLAT);
 }
 
-/* The host's own repeated instruction. Before it, RSI and RDI have become host addresses by subtraction of the registers
- * `source` and `destination` (HOST_NONE: no such operand). Behind it they are guest addresses again. */
+/* The host's own repeated instruction. Before it, RSI and RDI have become host addresses by subtraction of the
+ * registers `source` and `destination` (HOST_NONE: no such operand). Behind it they are guest addresses again. */
 static void repeat_on_host(struct build *b, u8 source, u8 destination, bool compares)
 {
     emit_count(b, &b->v->counters->string_inline);
@@ -184,16 +184,16 @@ static void repeat_in_window(struct build *b, bool source, bool destination, boo
     stub->flags = compares;
 }
 
-/* In a window of 64-bit code: the segment of each operand is verified (verify.c), and licenses what the instruction reaches from
- * there (long_window.h, invariant 1). Either class will do. The handler of a host page fault turns RSI and RDI into guest
- * addresses by r9 and r10. */
+/* In a window of 64-bit code: the segment of each operand is verified (verify.c), and licenses what the instruction
+ * reaches from there (long_window.h, invariant 1). Either class will do. The handler of a host page fault turns RSI and
+ * RDI into guest addresses by r9 and r10. */
 static bool long_window_reaches(const struct build *b)
 {
     return (b->mode & MODE_WINDOW) && is_code64(b) && !b->checked[b->n];
 }
 
-/* `minus` = what is to be subtracted from a guest address in the segment of `reg`: 0 for LONG_SAME. Returns the rel32 of a jump
- * that is taken if the segment is in no window. */
+/* `minus` = what is to be subtracted from a guest address in the segment of `reg`: 0 for LONG_SAME. Returns the rel32
+ * of a jump that is taken if the segment is in no window. */
 static u32 find_delta(struct build *b, u8 reg, u8 minus)
 {
     emit_mov_rr64(&b->e, minus, reg);

@@ -1,6 +1,6 @@
 /*
- * User code of 64-bit mode in a window (mmu/long_window.h): memory operands are the guest's own, after a check of the class of
- * their segment of 4 GB.
+ * User code of 64-bit mode in a window (mmu/long_window.h): memory operands are the guest's own, after a check of the
+ * class of their segment of 4 GB.
  *
  *     lea   r11, [EA]
  *     shr   r11, 32
@@ -10,13 +10,13 @@
  *     op    [EA + r13]             LONG_HIGH: r13 = the window's delta; LONG_SAME: op [EA]
  *
  * Addresses of a block that differ from a verified one by at most LONG_REACH need no check. They are known by roots and
- * offsets (hoist.c). Unlike a hoisted check of the TLB, a verified segment does not depend on pages, so C code that the block
- * calls cannot undo it: the table changes only while no user code is under way.
+ * offsets (hoist.c). Unlike a hoisted check of the TLB, a verified segment does not depend on pages, so C code that the
+ * block calls cannot undo it: the table changes only while no user code is under way.
  *
- * The class that a check compares with is a guess, from what the register holds at translation or from where the code lies,
- * until a miss has shown the right one. It is kept by the instruction's gpa in the table of checked sites (checked.h). If an
- * instruction meets both classes, and at first if an operand of code in the lowest 4 GB may be in either, the address is
- * computed in r9 and gets the delta if its class is LONG_HIGH:
+ * The class that a check compares with is a guess, from what the register holds at translation or from where the code
+ * lies, until a miss has shown the right one. It is kept by the instruction's gpa in the table of checked sites
+ * (checked.h). If an instruction meets both classes, and at first if an operand of code in the lowest 4 GB may be in
+ * either, the address is computed in r9 and gets the delta if its class is LONG_HIGH:
  *
  *     cmp   byte [r14 + r11 + segment table], LONG_HIGH
  *     jne   low                    compares with LONG_SAME; if it is, back to the instruction, else a miss
@@ -114,7 +114,8 @@ static void emit_compare(struct build *b, u8 class, struct host_mem entry)
     emit8(&b->e, class);
 }
 
-/* The check of an address: the jump is taken if it has another class. *segment: the register with the number of its segment. */
+/* The check of an address: the jump is taken if it has another class. *segment: the register with the number of its
+ * segment. */
 static struct stub *check(struct build *b, const struct hoist_access *at, struct host_mem ea, u8 class,
                           u8 *segment)
 {
@@ -177,7 +178,8 @@ void verify_instruction(struct build *b)
     if (reaches && !has_long_window(b)) b->has_delta = false;
 }
 
-/* The flags stay where they are between the accesses of an instruction: the handler of a host page fault knows one place. */
+/* The flags stay where they are between the accesses of an instruction: the handler of a host page fault knows one
+ * place. */
 static void settle_flags(struct build *b)
 {
     unsigned emitter = b->decision[b->n] == BY_EMITTER ? b->i->row->emitter : EMITTER_NONE;

@@ -1,5 +1,6 @@
 /*
- * The clipboard: the text that guest and desktop share. The side that copied last has the text; the other side may paste it.
+ * The clipboard: the text that guest and desktop share. The side that copied last has the text; the other side may
+ * paste it.
  *
  *   frontend's thread                                vCPU thread
  *   console_copy(text) -> clipboard, event           take(): ui/vdagent.c tells the guest's agent
@@ -28,10 +29,11 @@ struct clipboard {
 void clipboard_init(struct clipboard *clipboard);
 void clipboard_destroy(struct clipboard *clipboard);
 
-/* Any thread. False, and nothing changes: it is no text, too long, or what the clipboard has already, so that a text does not
- * travel in circles. */
+/* Any thread. False, and nothing changes: it is no text, too long, or what the clipboard has already, so that a text
+ * does not travel in circles. */
 bool clipboard_put(struct clipboard *clipboard, enum clipboard_side side, const char *text, size_t bytes);
-/* A copy of what that side has copied last, with a 0 behind it, to be freed. NULL: the text is the other side's, or there is none. */
+/* A copy of what that side has copied last, with a 0 behind it, to be freed. NULL: the text is the other side's, or
+ * there is none. */
 char *clipboard_get(struct clipboard *clipboard, enum clipboard_side side);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * The question of a window that the user closes: shut down, switch off, or neither? Plain pixels over the guest's picture, because the
- * sandbox lets no toolkit open a window of its own or start a program, and because a question must go when the machine ends.
+ * The question of a window that the user closes: shut down, switch off, or neither? Plain pixels over the guest's
+ * picture, because the sandbox lets no toolkit open a window of its own or start a program, and because a question must
+ * go when the machine ends.
  *
  *   +------------------------------------------------------+
  *   | Stop mine?                                           |
@@ -9,8 +10,8 @@
  *   |      [ Shut down ]   [ Switch off ]   [ Cancel ]     |
  *   +------------------------------------------------------+
  *
- * Left, Right and Tab move the focus, Enter and Space press; S, O and Esc are the buttons' own keys. The window's title says the same in
- * words, for screen readers, and for windows that are too small or have no font.
+ * Left, Right and Tab move the focus, Enter and Space press; S, O and Esc are the buttons' own keys. The window's title
+ * says the same in words, for screen readers, and for windows that are too small or have no font.
  */
 #ifndef RINGER_UI_QUESTION_H
 #define RINGER_UI_QUESTION_H

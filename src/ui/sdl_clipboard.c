@@ -2,8 +2,8 @@
  * The SDL window's clipboard. See sdl_window.h.
  *
  * A guest is no trusted program. It gets what the user copied only when the user turns to its window, and its own text
- * replaces the desktop's only while the window has the keyboard, or so shortly afterwards that the user may have copied in the guest
- * and left it.
+ * replaces the desktop's only while the window has the keyboard, or so shortly afterwards that the user may have copied
+ * in the guest and left it.
  */
 #include "base/host_time.h"
 #include "sdl_private.h"

@@ -1,6 +1,6 @@
 /*
- * What the files of the SDL window share: sdl_window.c shows the picture, sdl_input.c takes keys and mouse, sdl_close.c closes it,
- * sdl_clipboard.c joins the desktop's clipboard to the guest's.
+ * What the files of the SDL window share: sdl_window.c shows the picture, sdl_input.c takes keys and mouse, sdl_close.c
+ * closes it, sdl_clipboard.c joins the desktop's clipboard to the guest's.
  */
 #ifndef RINGER_UI_SDL_PRIVATE_H
 #define RINGER_UI_SDL_PRIVATE_H

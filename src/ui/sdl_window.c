@@ -179,8 +179,8 @@ static void follow(struct sdl_window *w)
     if (width == w->given_width && height == w->given_height) sdl_fit(w);
 }
 
-/* The user has changed the window's size, so the guest is asked for a screen of that size. A guest without an agent for that
- * never hears of it, and its picture is scaled. */
+/* The user has changed the window's size, so the guest is asked for a screen of that size. A guest without an agent for
+ * that never hears of it, and its picture is scaled. */
 static void window_resized(struct sdl_window *w)
 {
     int width, height;

@@ -1,9 +1,9 @@
 /*
  * The SDL window: the machine's screen, keyboard and mouse on the user's desktop.
  *
- * SDL requires its video calls and its events in the thread that initialised it, and some desktops require that to be the
- * first thread of the process. So the window has the main thread, and the machine another one. The window sleeps until
- * the desktop, the guest's picture (devices/video/display.h) or the console's state wakes it. It draws in its own
+ * SDL requires its video calls and its events in the thread that initialised it, and some desktops require that to be
+ * the first thread of the process. So the window has the main thread, and the machine another one. The window sleeps
+ * until the desktop, the guest's picture (devices/video/display.h) or the console's state wakes it. It draws in its own
  * thread, only what changed, and at most at the screen's rate.
  *
  * Keys, with Ctrl and Alt held: F full screen, G grab or release the mouse, U set the window's size to the

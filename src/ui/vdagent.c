@@ -56,7 +56,8 @@ static bool make_room(struct vdagent *agent, u32 bytes)
     return true;
 }
 
-/* Append to the output, a chunk header before every CHUNK_DATA_MAX bytes. *left: bytes of the message that are still to come. */
+/* Append to the output, a chunk header before every CHUNK_DATA_MAX bytes. *left: bytes of the message that are still to
+ * come. */
 static void append(struct vdagent *agent, u32 *in_chunk, u32 *left, const void *bytes, u32 count)
 {
     const u8 *from = bytes;
@@ -212,7 +213,8 @@ static bool keep(struct vdagent *agent, const u8 *bytes, u32 count)
     return true;
 }
 
-/* Bytes within a chunk. A message that is too long is counted, and not kept. Returns how many bytes were of this message. */
+/* Bytes within a chunk. A message that is too long is counted, and not kept. Returns how many bytes were of this
+ * message. */
 static u32 take_bytes(struct vdagent *agent, const u8 *bytes, u32 count)
 {
     bool header = agent->got < VDAGENT_HEADER_BYTES;

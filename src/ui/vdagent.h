@@ -1,16 +1,16 @@
 /*
- * The host's side of spice-vdagent, a program in the guest that shares the clipboard of the guest's desktop and sets its screen's
- * size. It is reached through a virtio port named com.redhat.spice.0 and speaks SPICE's agent protocol (SPICE's protocol headers,
- * vd_agent): a stream of chunks that carry messages, all numbers little-endian.
+ * The host's side of spice-vdagent, a program in the guest that shares the clipboard of the guest's desktop and sets
+ * its screen's size. It is reached through a virtio port named com.redhat.spice.0 and speaks SPICE's agent protocol
+ * (SPICE's protocol headers, vd_agent): a stream of chunks that carry messages, all numbers little-endian.
  *
  *   chunk    port 4 | bytes 4 | ...                              at most 2048 bytes in it
  *   message  1 4 | type 4 | opaque 8 | bytes 4 | ...             may begin and end in the middle of a chunk
  *
- * A copy takes two steps: the side that copied says GRAB, the other one asks with REQUEST when it wants the text, and gets
- * CLIPBOARD. The guest's text is asked for at once, so that it outlives the guest.
+ * A copy takes two steps: the side that copied says GRAB, the other one asks with REQUEST when it wants the text, and
+ * gets CLIPBOARD. The guest's text is asked for at once, so that it outlives the guest.
  *
- * Everything runs on the vCPU thread. The guest is not trusted: a message that is too long is skipped, what it has not taken is
- * bounded, and data that nothing asked for is dropped.
+ * Everything runs on the vCPU thread. The guest is not trusted: a message that is too long is skipped, what it has not
+ * taken is bounded, and data that nothing asked for is dropped.
  */
 #ifndef RINGER_UI_VDAGENT_H
 #define RINGER_UI_VDAGENT_H

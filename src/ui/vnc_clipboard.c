@@ -26,7 +26,8 @@ void vnc_cut_latin(char *text, int bytes, rfbClientPtr client)
     free(wide);
 }
 
-/* For clients without the extension: '?' stands for what Latin 1 has not. Returns the length; never longer than the UTF-8. */
+/* For clients without the extension: '?' stands for what Latin 1 has not. Returns the length; never longer than the
+ * UTF-8. */
 static int to_latin(const char *text, char *latin)
 {
     int count = 0;

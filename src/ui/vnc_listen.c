@@ -36,7 +36,8 @@ static bool read_password(struct vnc *vnc, const char *file, char *error, size_t
     return false;
 }
 
-/* `detail`: one of those behind the address, `length` characters long. With password=on, a monitor's command sets the password. */
+/* `detail`: one of those behind the address, `length` characters long. With password=on, a monitor's command sets the
+ * password. */
 static bool parse_detail(struct vnc *vnc, const char *detail, size_t length, char *error, size_t error_bytes)
 {
     static const char key[] = "password-file=";

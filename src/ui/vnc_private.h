@@ -39,8 +39,8 @@ struct vnc {
 
 enum { VNC_CHANGED = 1, VNC_READY = 2, VNC_STATE = 4 };
 
-/* A listening socket for the specification, or -1 with one sentence in error. Sets vnc->wants_password, and vnc->password if
- * it is in a file. */
+/* A listening socket for the specification, or -1 with one sentence in error. Sets vnc->wants_password, and
+ * vnc->password if it is in a file. */
 int vnc_listen(struct vnc *vnc, const char *specification, int *status, char *error, size_t error_bytes);
 
 /* --- vnc_input.c: libvncserver's hooks --- */
@@ -53,7 +53,8 @@ extern rfbProtocolExtension vnc_scan_codes;
 
 /* --- vnc_clipboard.c --- */
 
-/* libvncserver's hooks: a client has copied a text, in Latin 1 as RFB 3.8 has it (7.5.6) or by the extension for UTF-8. */
+/* libvncserver's hooks: a client has copied a text, in Latin 1 as RFB 3.8 has it (7.5.6) or by the extension for
+ * UTF-8. */
 void vnc_cut_latin(char *text, int bytes, rfbClientPtr client);
 void vnc_cut(char *text, int bytes, rfbClientPtr client);
 /* The guest may have copied one. */

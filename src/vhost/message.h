@@ -2,8 +2,8 @@
  * Messages of the vhost-user protocol (QEMU's docs/interop/vhost-user.rst): the front end sends requests and reads
  * answers.
  *
- *   message   +0 request, 32 bits | +4 flags: version 1, answer, an answer is wanted | +8 bytes of the payload | payload
- *             and descriptors beside it (SCM_RIGHTS)
+ *   message   +0 request, 32 bits | +4 flags: version 1, answer, an answer is wanted | +8 bytes of the payload |
+ *             payload, and descriptors beside it (SCM_RIGHTS)
  *
  * The back end is another program, so an answer counts only if it is to this request, has the right length, and comes
  * in time.

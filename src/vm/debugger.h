@@ -1,6 +1,6 @@
 /*
- * What a debugger outside the guest does to a machine: it stops it at its points (cpu/debug_points.h) and executes single
- * instructions. The dispatcher calls this; the gdb stub (src/gdb) decides.
+ * What a debugger outside the guest does to a machine: it stops it at its points (cpu/debug_points.h) and executes
+ * single instructions. The dispatcher calls this; the gdb stub (src/gdb) decides.
  */
 #ifndef RINGER_VM_DEBUGGER_H
 #define RINGER_VM_DEBUGGER_H
@@ -20,8 +20,8 @@ struct machine_debugger {
     /* Does the machine really stop at this code point? Called with the FPU parked. NULL: yes. */
     bool (*stops)(void *owner, u64 linear);
     void *owner;
-    /* A replay runs to the budget of vm_time. notes: a point is hit on the way; true: the machine goes on. arrived: the budget is
-     * used up. NULL: there is no replay. */
+    /* A replay runs to the budget of vm_time. notes: a point is hit on the way; true: the machine goes on. arrived: the
+     * budget is used up. NULL: there is no replay. */
     bool (*notes)(void *owner, enum debugger_cause cause);
     void (*arrived)(void *owner);
     const char *changed; /* why a replay would differ, as a sentence for the user; NULL: it would not */

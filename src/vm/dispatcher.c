@@ -146,7 +146,8 @@ static void take_pending(struct vm *vm, u32 pending)
     }
 }
 
-/* How long an idle vCPU thread polls for the completion of a disk request. That may be quicker than to sleep and wake. */
+/* How long an idle vCPU thread polls for the completion of a disk request. That may be quicker than to sleep and
+ * wake. */
 #define LOOK_OUT_NS 100000u
 
 /* Interrupts that wait while a debugger executes a single instruction. A halted CPU wakes by them. */

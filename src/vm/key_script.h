@@ -1,7 +1,7 @@
 /*
  * --keys: a script that operates the machine like a user. Each line is a step: it waits for text on the screen, presses
- * keys, moves the mouse or writes the screen to a file. `ringer help keys` lists the steps. A script runs by guest time,
- * so a deterministic run gets the same keys at the same instructions.
+ * keys, moves the mouse or writes the screen to a file. `ringer help keys` lists the steps. A script runs by guest
+ * time, so a deterministic run gets the same keys at the same instructions.
  */
 #ifndef RINGER_VM_KEY_SCRIPT_H
 #define RINGER_VM_KEY_SCRIPT_H

@@ -180,8 +180,8 @@ static void print_bytes(const u8 *bytes, unsigned count, FILE *out)
         fprintf(out, "%02x", bytes[count]);
 }
 
-/* FCW, FSW and the abridged FTW; all ST and XMM registers. (Those of 64-bit mode are 0 in other guests.) The upper halves of
- * the YMM registers lie apart; they are 0 in guests without AVX. */
+/* FCW, FSW and the abridged FTW; all ST and XMM registers. (Those of 64-bit mode are 0 in other guests.) The upper
+ * halves of the YMM registers lie apart; they are 0 in guests without AVX. */
 #define FPU_CONTROL_MASK  0x000000ffffffffffull
 #define FPU_REGISTERS     32
 #define FPU_REGISTERS_END 416
@@ -256,14 +256,16 @@ static unsigned compare_written(struct lockstep *l, FILE *out)
     return differences;
 }
 
-/* Where the next stretch that the host has backed (SEEK_DATA), or has not (SEEK_HOLE), begins; at the end of the file otherwise. */
+/* Where the next stretch that the host has backed (SEEK_DATA), or has not (SEEK_HOLE), begins; at the end of the file
+ * otherwise. */
 static u64 seek_ram(const struct phys *phys, u64 at, int what)
 {
     off_t found = lseek(phys->ram_fd, (off_t)at, what);
     return found < 0 ? phys->file_bytes : (u64)found;
 }
 
-/* The next stretch that one of the machines has touched. The rest is not read, because the host would have to back it. */
+/* The next stretch that one of the machines has touched. The rest is not read, because the host would have to back
+ * it. */
 static bool next_touched(struct lockstep *l, u64 *from, u64 *to)
 {
     const struct phys *x = &l->lead->phys, *y = &l->follow->phys;

@@ -34,8 +34,8 @@ static void publish_limit(struct vm_time *time)
     time->vcpu->icount_limit = limit < time->budget ? limit : time->budget;
 }
 
-/* The translator tests the limit only when it enters a block. If an instruction sets a deadline within the running block,
- * the block must end there. Otherwise the timer would fire later than under the interpreter. */
+/* The translator tests the limit only when it enters a block. If an instruction sets a deadline within the running
+ * block, the block must end there. Otherwise the timer would fire later than under the interpreter. */
 #define LONGEST_BLOCK 64
 
 static void deterministic_deadline_changed(struct clock *clock)

@@ -46,8 +46,8 @@ void vm_time_wait(struct vm_time *time, u64 look_out_ns);
 bool vm_time_skip(struct vm_time *time);
 /* The TSC before vcpu.tsc_offset. */
 u64 vm_time_tsc(struct vm_time *time);
-/* The TSC's rate. Real: measured against CLOCK_MONOTONIC since power-on, over 10 ms at least, for which the first caller
- * may have to wait. All callers get the same rate. */
+/* The TSC's rate. Real: measured against CLOCK_MONOTONIC since power-on, over 10 ms at least, for which the first
+ * caller may have to wait. All callers get the same rate. */
 u64 vm_time_tsc_hz(struct vm_time *time);
 /* The rate of the host's TSC. */
 u64 vm_time_host_tsc_hz(struct vm_time *time);

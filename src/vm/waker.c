@@ -212,8 +212,9 @@ static void set_waits(struct waker *waker, enum vcpu_waits waits)
     __atomic_store_n(&waker->waits, waits, __ATOMIC_SEQ_CST);
 }
 
-/* After a wait that was over so soon the next one polls for so long: an answer from the network that came quickly is followed by others.
- * The first wait that lasts longer ends the polling, so an idle guest costs nothing. (KVM calls this halt polling.) */
+/* After a wait that was over so soon the next one polls for so long: an answer from the network that came quickly is
+ * followed by others. The first wait that lasts longer ends the polling, so an idle guest costs nothing. (KVM calls
+ * this halt polling.) */
 #define LOOK_OUT_MOST_NS 100000u
 
 static bool look_out(const struct waker *waker, u64 until_ns)
@@ -227,8 +228,8 @@ static bool look_out(const struct waker *waker, u64 until_ns)
     return false;
 }
 
-/* A sample that waits is delivered afterwards, with the number of those that it stands for. So samples do not wake a guest
- * that sleeps. */
+/* A sample that waits is delivered afterwards, with the number of those that it stands for. So samples do not wake a
+ * guest that sleeps. */
 static void mask_samples(int how)
 {
     sigset_t samples;

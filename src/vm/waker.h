@@ -3,12 +3,12 @@
  * does nothing but set PENDING_HOST and wake the vCPU thread; all device code runs there.
  *
  * These rules keep the waker from spinning, and both threads from unnecessary system calls:
- * 1. Timers: the vCPU thread publishes the next deadline. It sets a timerfd that the waker polls; that does not wake the
- *    waker. It sets the timer only for a deadline *earlier* than the set one; for a later one the waker wakes once for
- *    nothing. When the timer has expired, the waker marks that in armed_ns, and the vCPU thread sets the timer again.
- *    An idle vCPU thread sleeps until its deadline by itself. After that the waker is needed only if the guest becomes
- *    busy, and then it may be late by LAZY_NS once. So the timer is set later by LAZY_NS, and is moved every few ticks
- *    before it expires. The ticks of an idle guest never wake the waker.
+ * 1. Timers: the vCPU thread publishes the next deadline. It sets a timerfd that the waker polls; that does not wake
+ *    the waker. It sets the timer only for a deadline *earlier* than the set one; for a later one the waker wakes once
+ *    for nothing. When the timer has expired, the waker marks that in armed_ns, and the vCPU thread sets the timer
+ *    again. An idle vCPU thread sleeps until its deadline by itself. After that the waker is needed only if the guest
+ *    becomes busy, and then it may be late by LAZY_NS once. So the timer is set later by LAZY_NS, and is moved every
+ *    few ticks before it expires. The ticks of an idle guest never wake the waker.
  * 2. Signals (INT TERM HUP QUIT: quit; USR1: dump the screen; USR2: try again) are blocked in every thread and read
  *    from a signalfd: no handler, no global.
  *
@@ -71,7 +71,8 @@ void waker_set_deadline(struct waker *waker, u64 deadline_ns);
 /* The events since the last call. */
 u32 waker_take_events(struct waker *waker);
 /* Wait until *pending is not zero or the deadline (CLOCK_MONOTONIC, UINT64_MAX: never) has come. For the first
- * look_out_ns, or for longer if the last wait was short, poll: some events come sooner than a thread sleeps and wakes. */
+ * look_out_ns, or for longer if the last wait was short, poll: some events come sooner than a thread sleeps and
+ * wakes. */
 void waker_wait(struct waker *waker, u64 deadline_ns, u64 look_out_ns);
 
 /* Any thread: set PENDING_HOST, and kick or wake the vCPU thread. */

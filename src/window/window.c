@@ -128,8 +128,8 @@ struct button {
     GSourceFunc pressed;
 };
 
-/* A dialog runs a main loop of its own. A screen reader presses a button by a message, and no further message would come
- * within that loop. So the button acts after this message has been handled. */
+/* A dialog runs a main loop of its own. A screen reader presses a button by a message, and no further message would
+ * come within that loop. So the button acts after this message has been handled. */
 static void on_clicked(GtkWidget *widget, gpointer data)
 {
     const struct button *button = data;

@@ -1,9 +1,10 @@
 /*
  * ringer-window: the window that lists kept machines, and makes, starts, stops, edits and removes them.
  *
- * It is a program of its own, so that `ringer` needs no toolkit, and it knows nothing about machines: it runs `ringer list --json` to
- * see them, and `ringer new`, `start`, `stop`, `edit` and `remove` for what the user wants. Their sentences about what is wrong are
- * shown as they are. GTK 3 gives it what SDL does not have: keyboard use, screen readers (AT-SPI), themes, file choosers.
+ * It is a program of its own, so that `ringer` needs no toolkit, and it knows nothing about machines: it runs `ringer
+ * list --json` to see them, and `ringer new`, `start`, `stop`, `edit` and `remove` for what the user wants. Their
+ * sentences about what is wrong are shown as they are. GTK 3 gives it what SDL does not have: keyboard use, screen
+ * readers (AT-SPI), themes, file choosers.
  *
  * Everything runs on GTK's thread; programs are waited for in the main loop.
  */
@@ -37,8 +38,8 @@ struct window {
 
 /* --- run.c --- */
 
-/* Run `ringer WORDS...` (NULL at the end), shown as `doing` while it runs (NULL: not shown). If it fails its sentence is shown; in any case
- * the list is read again. */
+/* Run `ringer WORDS...` (NULL at the end), shown as `doing` while it runs (NULL: not shown). If it fails its sentence
+ * is shown; in any case the list is read again. */
 void window_run(struct window *w, const char *doing, const char *const *words);
 /* Read the list of machines. */
 void window_list(struct window *w);

@@ -1,7 +1,8 @@
 /*
  * memory pattern BYTES: writes the pattern to standard output, for a disk.
- * memory use BYTES DISK...: in a guest. Fills this much memory with numbers that depend on the address, lets each disk transfer its
- * first 16 MB straight into the middle of it (O_DIRECT), and checks both. Says how much of it lies beyond 4 GB, by /proc/self/pagemap.
+ * memory use BYTES DISK...: in a guest. Fills this much memory with numbers that depend on the address, lets each disk
+ * transfer its first 16 MB straight into the middle of it (O_DIRECT), and checks both. Says how much of it lies beyond
+ * 4 GB, by /proc/self/pagemap.
  */
 #include <fcntl.h>
 #include <stdint.h>

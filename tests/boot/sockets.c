@@ -1,7 +1,9 @@
 /*
- * sockets open HOST PORT N [MS]: opens N TCP connections, each within MS ms (30000), and keeps them, then sends a byte over each and takes it back, then closes all.
+ * sockets open HOST PORT N [MS]: opens N TCP connections, each within MS ms (30000), and keeps them, then sends a byte
+ * over each and takes it back, then closes all.
  *     Prints "opened K", and "echoed K".
- * sockets frames INTERFACE none|promiscuous|all|MAC: asks the other end for frames, takes what comes until "end", and prints the text of each.
+ * sockets frames INTERFACE none|promiscuous|all|MAC: asks the other end for frames, takes what comes until "end", and
+ * prints the text of each.
  *     Meanwhile the interface is promiscuous, takes all groups, or the group MAC.
  * sockets rings INTERFACE N: gives the card rings of N descriptors, as ethtool -G does.
  * sockets flood HOST PORT SECONDS: sends UDP datagrams as fast as possible. sockets deaf HOST PORT SECONDS: connects,

@@ -1,7 +1,7 @@
 /*
- * Hostile drivers of network cards, and hostile networks. Input: a byte that chooses the card, then what the driver and the network do, an
- * operation a byte with its arguments behind it: accesses to registers and ports, configuration space, memory, frames that arrive, frames
- * that have been sent, the carrier and the clock.
+ * Hostile drivers of network cards, and hostile networks. Input: a byte that chooses the card, then what the driver and
+ * the network do, an operation a byte with its arguments behind it: accesses to registers and ports, configuration
+ * space, memory, frames that arrive, frames that have been sent, the carrier and the clock.
  */
 #include "input.h"
 

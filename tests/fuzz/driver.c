@@ -1,6 +1,6 @@
 /*
- * Runs fuzz targets without libFuzzer: with every file of a directory, and then with random mutations of it, which are the
- * same every time.
+ * Runs fuzz targets without libFuzzer: with every file of a directory, and then with random mutations of it, which are
+ * the same every time.
  */
 #include "base/types.h"
 

@@ -1,6 +1,6 @@
 /*
- * The firmware configuration device, used by a hostile guest. Input: accesses of five bytes each, a kind and a value. Memory
- * is 64 KB that repeats, so that descriptors and their data overlap in all ways.
+ * The firmware configuration device, used by a hostile guest. Input: accesses of five bytes each, a kind and a value.
+ * Memory is 64 KB that repeats, so that descriptors and their data overlap in all ways.
  */
 #include "devices/chipset/fw_cfg.h"
 

@@ -1,7 +1,7 @@
 /*
  * Hostile use of an IDE channel, as a stream of steps. The sanitizers must be silent, the disk must get no impossible
- * request (memory_disk.h aborts), and after a reset the drives must be ready. The low nibble of the first byte selects the
- * step:
+ * request (memory_disk.h aborts), and after a reset the drives must be ready. The low nibble of the first byte selects
+ * the step:
  *
  *   0-3  write a register of the command block: offset (in the high nibble), value
  *   4    read one

@@ -1,7 +1,8 @@
 /*
- * Hostile 9P messages, on a temporary folder. Input: a byte that chooses the options; then messages, each a byte for its type
- * (mostly one that exists), two for its length and its bytes. The server fills in size and tag now and then, or leaves what
- * the input has. Nothing may be changed outside the folder, no reply may be longer than its room, and nothing may hang.
+ * Hostile 9P messages, on a temporary folder. Input: a byte that chooses the options; then messages, each a byte for
+ * its type (mostly one that exists), two for its length and its bytes. The server fills in size and tag now and then,
+ * or leaves what the input has. Nothing may be changed outside the folder, no reply may be longer than its room, and
+ * nothing may hang.
  */
 #include "input.h"
 

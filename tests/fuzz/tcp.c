@@ -1,7 +1,8 @@
 /*
- * Hostile guests and servers on the user network: TCP between the guest and libslirp, as net/tcp_windows.h changes it. Input: operations, a byte
- * each with its arguments behind it: segments of a guest and of a router that have the right form and any numbers, frames of any form, and the
- * clock. Whatever comes, what the module makes of a stream are segments in good form that have the stream's bytes.
+ * Hostile guests and servers on the user network: TCP between the guest and libslirp, as net/tcp_windows.h changes it.
+ * Input: operations, a byte each with its arguments behind it: segments of a guest and of a router that have the right
+ * form and any numbers, frames of any form, and the clock. Whatever comes, what the module makes of a stream are
+ * segments in good form that have the stream's bytes.
  */
 #include "input.h"
 

@@ -1,7 +1,8 @@
 /*
- * Hostile drivers of the USB host controller and of its devices. Input: a byte that chooses what is on the second port, then an operation a
- * byte with its arguments behind it: registers, configuration space, memory, whole transfers to a device, keys and pointer, disk requests
- * that end, and the clock. Memory is 64 KB that repeats, so that frame list, queues and packets overlap in all ways.
+ * Hostile drivers of the USB host controller and of its devices. Input: a byte that chooses what is on the second port,
+ * then an operation a byte with its arguments behind it: registers, configuration space, memory, whole transfers to a
+ * device, keys and pointer, disk requests that end, and the clock. Memory is 64 KB that repeats, so that frame list,
+ * queues and packets overlap in all ways.
  */
 #include "input.h"
 

@@ -1,6 +1,6 @@
 /*
- * SPICE's agent protocol, spoken by a hostile guest. Input: the stream of the guest's bytes, as the virtio port has them. Whatever comes,
- * the clipboard has text in UTF-8, and the answers are bounded.
+ * SPICE's agent protocol, spoken by a hostile guest. Input: the stream of the guest's bytes, as the virtio port has
+ * them. Whatever comes, the clipboard has text in UTF-8, and the answers are bounded.
  */
 #include "ui/vdagent.h"
 

@@ -1,7 +1,8 @@
 /*
- * Hostile vhost-user back ends. Input: a byte with what the device does; then, after a byte for their length, the bytes that the back
- * end answers, before it closes its socket; then what it does to a ring: an operation a byte, with arguments behind it. Whatever
- * comes, descriptors are neither lost nor given out twice, and cookies are those of chains that are with the back end.
+ * Hostile vhost-user back ends. Input: a byte with what the device does; then, after a byte for their length, the bytes
+ * that the back end answers, before it closes its socket; then what it does to a ring: an operation a byte, with
+ * arguments behind it. Whatever comes, descriptors are neither lost nor given out twice, and cookies are those of
+ * chains that are with the back end.
  */
 #include "input.h"
 

@@ -1,6 +1,6 @@
 /*
- * Random blocks of 64-bit mode, by the interpreter and by the translator: registers, flags, memory, SSE state and faults must be the
- * same.
+ * Random blocks of 64-bit mode, by the interpreter and by the translator: registers, flags, memory, SSE state and
+ * faults must be the same.
  */
 #include "generate64.h"
 #include "random64.h"

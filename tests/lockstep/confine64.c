@@ -1,15 +1,16 @@
 /*
- * Confinement (mmu/long_window.h): 64-bit code that tries random and chosen addresses reaches nothing but its guest's memory.
- * Chosen are the edges of its own pages and segments, the addresses of what the monitor has (vCPU, RAM, TLB, code cache, stack,
- * canaries beside the windows and at the guest's own addresses), the same less the window's delta, and all these with bits
- * changed. The interpreter and the translator, with a window, run the same code from the same state: registers, the fault and
- * memory must be the same, and the canaries untouched. Each event that could be logged shelters the FPU state. In between page tables change, with INVLPG or a load of CR3, and
- * other PCIDs and another root with the same pages are loaded, which keep what the PCID has cached if it may be kept.
+ * Confinement (mmu/long_window.h): 64-bit code that tries random and chosen addresses reaches nothing but its guest's
+ * memory. Chosen are the edges of its own pages and segments, the addresses of what the monitor has (vCPU, RAM, TLB,
+ * code cache, stack, canaries beside the windows and at the guest's own addresses), the same less the window's delta,
+ * and all these with bits changed. The interpreter and the translator, with a window, run the same code from the same
+ * state: registers, the fault and memory must be the same, and the canaries untouched. Each event that could be logged
+ * shelters the FPU state. In between page tables change, with INVLPG or a load of CR3, and other PCIDs and another root
+ * with the same pages are loaded, which keep what the PCID has cached if it may be kept.
  *
  *     confine64 [--seed N] [--count N] [--kernel | --compat]
  *
- * With --kernel the code runs at CPL 0, where it has no window. With --compat it is 32-bit code in compatibility mode, and the host's
- * GS base, which the operands of that code name, is not 0 at first.
+ * With --kernel the code runs at CPL 0, where it has no window. With --compat it is 32-bit code in compatibility mode,
+ * and the host's GS base, which the operands of that code name, is not 0 at first.
  */
 #include "machine64.h"
 #include "random64.h"
@@ -329,7 +330,8 @@ static void put_access(struct program *p)
     put_memory(p, reg, base, index);
 }
 
-/* A repeated string instruction. Those that compare get a count of 1 at most, because hosts differ in the flags that a fault leaves. */
+/* A repeated string instruction. Those that compare get a count of 1 at most, because hosts differ in the flags that a
+ * fault leaves. */
 static void put_string(struct program *p, const struct rig *rig)
 {
     static const u8 opcodes[] = {0xa4, 0xa5, 0xaa, 0xab, 0xa6, 0xaf};
@@ -521,7 +523,8 @@ static void set_gs_base(u64 base)
     if (getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE) __asm__ volatile("wrgsbase %0" : : "r"(base));
 }
 
-/* Events come from everywhere, also from the handler of a host page fault. A log shelters the FPU's registers (event_log.c). */
+/* Events come from everywhere, also from the handler of a host page fault. A log shelters the FPU's registers
+ * (event_log.c). */
 static void note(struct events *events, enum event event, const u64 arg[4])
 {
     fpu_shelter(&machines[1].rig->vcpu);

@@ -43,8 +43,8 @@ bool generate_uses_stack(const struct test_insn *i);
 
 /* Arithmetic flags that the manual leaves undefined after it. */
 u32 generate_undefined_flags(const struct test_insn *i);
-/* Prints one line about the host's features: only instructions that the "max" model exposes are generated, and that model
- * depends on the host. */
+/* Prints one line about the host's features: only instructions that the "max" model exposes are generated, and that
+ * model depends on the host. */
 void generate_print_features(FILE *out);
 void generate_format(struct generator *g, const u8 *bytes, unsigned length, u32 eip, char *text,
                      unsigned text_bytes);

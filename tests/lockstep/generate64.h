@@ -1,6 +1,6 @@
 /*
- * Random instructions of 64-bit mode that a user program may execute, with random and boundary operands in registers and in the
- * scratch area of machine64.h.
+ * Random instructions of 64-bit mode that a user program may execute, with random and boundary operands in registers
+ * and in the scratch area of machine64.h.
  */
 #ifndef RINGER_LOCKSTEP_GENERATE64_H
 #define RINGER_LOCKSTEP_GENERATE64_H

@@ -1,6 +1,6 @@
 /*
- * A guest machine in 64-bit mode at CPL 3, for one instruction or a few: code and a scratch area at linear addresses that the host
- * process has free, too, and handlers that halt.
+ * A guest machine in 64-bit mode at CPL 3, for one instruction or a few: code and a scratch area at linear addresses
+ * that the host process has free, too, and handlers that halt.
  */
 #ifndef RINGER_LOCKSTEP_MACHINE64_H
 #define RINGER_LOCKSTEP_MACHINE64_H
@@ -36,15 +36,16 @@ struct state64 {
     _Alignas(16) u8 fx[FX_YMM_END64]; /* as in vcpu.fpu */
 };
 
-/* `translate`: the engine is the translator, with blocks of block_limit instructions (0: its default). NULL: it cannot be set up. */
+/* `translate`: the engine is the translator, with blocks of block_limit instructions (0: its default). NULL: it cannot
+ * be set up. */
 struct rig *machine64_create(bool translate, unsigned block_limit);
-/* Run at most `count` instructions of `code` at CODE_AT, with these bytes in the scratch area. *out is the state behind them, or at
- * the instruction that faulted, with its vector. */
+/* Run at most `count` instructions of `code` at CODE_AT, with these bytes in the scratch area. *out is the state behind
+ * them, or at the instruction that faulted, with its vector. */
 void machine64_run(struct rig *rig, const struct state64 *in, struct state64 *out, const u8 *code,
                    unsigned bytes, unsigned count, const u8 *scratch);
 
-/* For machines with page tables of their own: GDT, TSS, IDT and handlers; a vCPU in 64-bit mode with these and the root at
- * MACHINE64_PML4, and more bits of CR4; its segments and privilege. */
+/* For machines with page tables of their own: GDT, TSS, IDT and handlers; a vCPU in 64-bit mode with these and the root
+ * at MACHINE64_PML4, and more bits of CR4; its segments and privilege. */
 void machine64_tables(struct phys *phys);
 void machine64_reset(struct vcpu *v, u32 cr4);
 void machine64_enter(struct vcpu *v, bool kernel);

@@ -11,7 +11,8 @@
 #include <sys/resource.h>
 #include <ucontext.h>
 
-/* As native64_enter.S pops it: the registers by number, and what IRETQ takes. The stack pointer among the registers is not used. */
+/* As native64_enter.S pops it: the registers by number, and what IRETQ takes. The stack pointer among the registers is
+ * not used. */
 struct native64_entry {
     u64 gpr[GPR_COUNT], rip, cs, rflags, rsp, ss;
 };
@@ -72,8 +73,8 @@ static void *map_at(u64 at, u64 bytes, int protection)
     return got == (void *)(uintptr_t)at ? got : NULL;
 }
 
-/* Linux has the stack grow to any address below it that is touched, as far as the limit allows. An instruction of a test that touches
- * one would not fault. So the stack grows now, as far as the engines may need it, and no further. */
+/* Linux has the stack grow to any address below it that is touched, as far as the limit allows. An instruction of a
+ * test that touches one would not fault. So the stack grows now, as far as the engines may need it, and no further. */
 static bool fix_stack(void)
 {
     enum { STACK_BYTES = 1 << 20 };

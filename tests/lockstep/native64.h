@@ -1,9 +1,10 @@
 /*
- * One instruction of 64-bit mode on the host CPU, in this process. native64_enter.S loads the test's state and enters its code. Behind
- * an instruction that does not branch, a jump leads back. After a branch it is a single-step trap, and after a fault the signal.
+ * One instruction of 64-bit mode on the host CPU, in this process. native64_enter.S loads the test's state and enters
+ * its code. Behind an instruction that does not branch, a jump leads back. After a branch it is a single-step trap, and
+ * after a fault the signal.
  *
- * The instruction can reach this whole process. So the caller lets an engine execute it first: where the engine's page fault is at an
- * address that native64_has(), the host would not fault, and the instruction must not run.
+ * The instruction can reach this whole process. So the caller lets an engine execute it first: where the engine's page
+ * fault is at an address that native64_has(), the host would not fault, and the instruction must not run.
  */
 #ifndef RINGER_LOCKSTEP_NATIVE64_H
 #define RINGER_LOCKSTEP_NATIVE64_H

@@ -1,8 +1,8 @@
 /*
  * The native oracle: random user-level instructions with random and boundary operands, each run on the host
  * CPU in 32-bit compatibility mode, by the interpreter and by the translator, from the same state. Registers,
- * defined flags, FPU and SSE state, memory, and faults must be the same. Instructions that the CPU model does not expose must
- * raise #UD instead.
+ * defined flags, FPU and SSE state, memory, and faults must be the same. Instructions that the CPU model does not
+ * expose must raise #UD instead.
  *
  * The host gives the right answer, so this finds errors in tables that interpreter and translator share.
  */

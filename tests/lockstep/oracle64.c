@@ -115,7 +115,8 @@ struct oracle {
     u64 own; /* instructions that did not run on the host, because it has what the guest does not have */
 };
 
-/* An address that the process has, and the guest does not: in or below its stack, in its data, its code, the guest's RAM or a library. */
+/* An address that the process has, and the guest does not: in or below its stack, in its data, its code, the guest's
+ * RAM or a library. */
 static u64 own_address(const struct oracle *o)
 {
     const void *const addresses[] = {&addresses, o, own_address, o->rig->phys.ram, o->rig, memcpy};

@@ -1,5 +1,6 @@
 /*
- * The command line of the programs that run random tests: --seed, and --count or --seconds. A program adds options of its own.
+ * The command line of the programs that run random tests: --seed, and --count or --seconds. A program adds options of
+ * its own.
  */
 #ifndef RINGER_LOCKSTEP_RANDOM_RUN_H
 #define RINGER_LOCKSTEP_RANDOM_RUN_H

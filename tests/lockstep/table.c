@@ -1,15 +1,15 @@
 /*
  * Checks the instruction table from outside, by an example of each system form (forms.h), and prints it.
  *
- * 1. On the host CPU at CPL 3, in a child process: does it trap, or run with the result of a guest's CPL 0 (same), or run
- *    with another result (differs in silence)? A privileged form must trap, a sensitive form must not be the same, and any
- *    other form must be the same. 32-bit code is used if the host executes it, otherwise 64-bit mode, which has most forms.
- *    The forms that only 64-bit mode has are executed there.
- *    UMIP (which Linux may emulate with invented values), CR4.TSD and CR4.PCE depend on the host: both answers are right,
- *    and the table shows which it was.
- * 2. In the interpreter, at CPL 0 and 3, IOPL 0 and 3, in real, protected, virtual-8086 and 64-bit mode, with those bits of
- *    CR4 and the gates' DPL either way: it raises what isa_trap() returns, and nothing else. (No 64-bit host executes
- *    virtual-8086 code: there the interpreter follows only the manual.)
+ * 1. On the host CPU at CPL 3, in a child process: does it trap, or run with the result of a guest's CPL 0 (same), or
+ *    run with another result (differs in silence)? A privileged form must trap, a sensitive form must not be the same,
+ *    and any other form must be the same. 32-bit code is used if the host executes it, otherwise 64-bit mode, which has
+ *    most forms. The forms that only 64-bit mode has are executed there.
+ *    UMIP (which Linux may emulate with invented values), CR4.TSD and CR4.PCE depend on the host: both answers are
+ *    right, and the table shows which it was.
+ * 2. In the interpreter, at CPL 0 and 3, IOPL 0 and 3, in real, protected, virtual-8086 and 64-bit mode, with those
+ *    bits of CR4 and the gates' DPL either way: it raises what isa_trap() returns, and nothing else. (No 64-bit host
+ *    executes virtual-8086 code: there the interpreter follows only the manual.)
  */
 #include "study/guest_experiment.h"
 #include "study/host_experiment.h"

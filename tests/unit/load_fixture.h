@@ -62,7 +62,8 @@ static inline Elf32_Ehdr elf32_header(u32 entry, unsigned segments)
                         .e_phnum = (Elf32_Half)segments};
 }
 
-/* Code and data of a kernel: bytes at `offset` of the file, linked at 3 GB above their address, with zeros behind them. */
+/* Code and data of a kernel: bytes at `offset` of the file, linked at 3 GB above their address, with zeros behind
+ * them. */
 static inline Elf32_Phdr elf32_segment(u8 *file, u32 offset, u32 at, u32 bytes, u32 zeros)
 {
     for (u32 n = 0; n < bytes; n++)

@@ -1,5 +1,6 @@
 /*
- * A rig (cpu/rig.h) for tests of the CPU and the translator: 16 MB of RAM, flat 32-bit protected mode at CPL 0, code at RIG_CODE.
+ * A rig (cpu/rig.h) for tests of the CPU and the translator: 16 MB of RAM, flat 32-bit protected mode at CPL 0, code at
+ * RIG_CODE.
  */
 #ifndef RINGER_TESTS_RIG_H
 #define RINGER_TESTS_RIG_H

@@ -1,6 +1,6 @@
 /*
- * Packets of one connection between a guest, which scales its windows, and a router that does not; the module between them has their
- * sequence numbers from the SYNs on.
+ * Packets of one connection between a guest, which scales its windows, and a router that does not; the module between
+ * them has their sequence numbers from the SYNs on.
  */
 #ifndef RINGER_TESTS_UNIT_TCP_RIG_H
 #define RINGER_TESTS_UNIT_TCP_RIG_H

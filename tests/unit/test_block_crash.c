@@ -1,6 +1,6 @@
 /*
- * Crashes and failures at every operation. An image is in a store that logs all operations. From the log the file is made
- * again as it would be
+ * Crashes and failures at every operation. An image is in a store that logs all operations. From the log the file is
+ * made again as it would be
  *   - after a kill -9 at that operation: with all writes before it, and perhaps a part of the last one;
  *   - after a power failure: with all synced writes, and any subset, sector by sector, of later ones.
  * qemu-img must find no error in it (leaks are allowed), and every sector must have its last flushed contents or later

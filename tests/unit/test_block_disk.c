@@ -213,6 +213,10 @@ static void test_refusals(void)
     CHECK_EQ(run(&disk.disk, DISK_FLUSH, 0, NULL, 0), 0);
     CHECK_EQ(run(&disk.disk, DISK_READ, 0, sector, 512), 0);
     CHECK_EQ(run(&disk.disk, DISK_READ, 0, sector, 0), 0);
+    CHECK_EQ(disk.counts.of[DISK_READ].refused, 5);
+    CHECK_EQ(disk.counts.of[DISK_WRITE].refused, 1);
+    CHECK_EQ(disk.counts.of[DISK_READ].done, 2);
+    CHECK_EQ(disk.counts.of[DISK_READ].bytes, 512);
     CHECK_EQ(empty.disk.bytes, 0);
     CHECK_EQ(run(&empty.disk, DISK_READ, 0, sector, 512), -ENOMEDIUM);
     disk_crew_destroy(&crew);
@@ -249,6 +253,9 @@ static void test_policies(void)
     CHECK_EQ(run(&disk.disk, DISK_FLUSH, 0, NULL, 0), -EIO);
     disk.on_write_error = ON_ERROR_IGNORE;
     CHECK_EQ(run(&disk.disk, DISK_WRITE, 0, sector, 512), 0);
+    CHECK_EQ(disk.counts.of[DISK_READ].failed, 1);
+    CHECK_EQ(disk.counts.of[DISK_WRITE].failed, 1);
+    CHECK_EQ(disk.counts.of[DISK_WRITE].done, 1);
     disk.on_write_error = ON_ERROR_ENOSPC;
     failing.error = -ENOSPC;
     memset(sector, 0x5a, sizeof(sector));
@@ -274,6 +281,11 @@ static void test_policies(void)
     CHECK_EQ(resumes, 1);
     CHECK_EQ(failing.bytes[512], 0x5a);
     CHECK_EQ(failing.bytes[1535], 0x5a);
+    /* However often a request was tried, it counts once. */
+    CHECK_EQ(disk.counts.of[DISK_WRITE].failed, 1);
+    CHECK_EQ(disk.counts.of[DISK_WRITE].done, 3);
+    CHECK_EQ(disk.counts.of[DISK_WRITE].bytes, 1536);
+    CHECK_EQ(disk.counts.written_to, 1536);
     /* A request that is held when the machine ends is dropped. */
     failing.error = -ENOSPC;
     submit(&disk.disk, &a, DISK_WRITE, 512, sector, 512);

@@ -276,8 +276,8 @@ static const u8 *find_structure(const u8 *at, u8 type)
     return NULL;
 }
 
-/* Hazards: a UUID in the wrong byte order (7.2.1); a file beside the machine's own structure of its type; an anchor that counts
- * neither. */
+/* Hazards: a UUID in the wrong byte order (7.2.1); a file beside the machine's own structure of its type; an anchor
+ * that counts neither. */
 static void test_smbios_of_user(void)
 {
     static u8 chassis[] = {3, 13, 0, 3, 1, 17, 0, 0, 0, 3, 3, 3, 3, 'f', 'i', 'l', 'e', 0, 0};

@@ -1,7 +1,7 @@
 /*
- * Kernels that firmware starts. Hazards: boot data under a piece of the kernel, pieces in the firmware's memory, and bytes of
- * the stream that arrive at wrong addresses. The test does the work of the ROM: it reads the record as kernel_rom.S does.
- * firmware/multiboot runs the ROM itself.
+ * Kernels that firmware starts. Hazards: boot data under a piece of the kernel, pieces in the firmware's memory, and
+ * bytes of the stream that arrive at wrong addresses. The test does the work of the ROM: it reads the record as
+ * kernel_rom.S does. firmware/multiboot runs the ROM itself.
  */
 #include "boot/load_common.h"
 #include "load_fixture.h"

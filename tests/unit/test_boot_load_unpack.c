@@ -199,8 +199,8 @@ static void test_not_for_us(void)
     fixture_free(f);
 }
 
-/* A 64-bit kernel: the file ends with a table of relocations (Linux, arch/x86/tools/relocs.c), which this start does not
- * need. Where header and file disagree about the width, the guest's own program is started. */
+/* A 64-bit kernel: the file ends with a table of relocations (Linux, arch/x86/tools/relocs.c), which this start does
+ * not need. Where header and file disagree about the width, the guest's own program is started. */
 static void test_64bit(void)
 {
     struct load_fixture *f = ready(pack_gzip);

@@ -60,8 +60,8 @@ static void test_sites(void)
     cache_flush(&cache);
 }
 
-/* A block that follows a long jump: the instruction behind it begins with host code that is not its site's. All sites from the next
- * on are where they were. */
+/* A block that follows a long jump: the instruction behind it begins with host code that is not its site's. All sites
+ * from the next on are where they were. */
 static void test_sites_behind_jump(void)
 {
     static const struct site sites[] = {{.host = 3, .guest = 0},

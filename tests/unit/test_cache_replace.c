@@ -1,6 +1,6 @@
 /*
- * Replacement policies (cache/policy.h) on blocks without code. Hazards: a link, a look-up table or a list that leads to an
- * evicted block; a block that the policy wanted to keep; a policy that sees other facts than the documented ones.
+ * Replacement policies (cache/policy.h) on blocks without code. Hazards: a link, a look-up table or a list that leads
+ * to an evicted block; a block that the policy wanted to keep; a policy that sees other facts than the documented ones.
  */
 #include "cache/cache.h"
 #include "check.h"

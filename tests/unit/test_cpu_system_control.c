@@ -143,8 +143,8 @@ static u32 cpuid_register(u32 leaf, enum gpr r)
     return (u32)v->gpr[r];
 }
 
-/* MSR_PLATFORM_INFO says that CPUID faulting is there; MSR_MISC_FEATURES_ENABLES has one bit. What CPUID does then is in
- * test_study_census. */
+/* MSR_PLATFORM_INFO says that CPUID faulting is there; MSR_MISC_FEATURES_ENABLES has one bit. What CPUID does then is
+ * in test_study_census. */
 static void test_cpuid_faulting(void)
 {
     struct cpu_fixture *f = &fixture;

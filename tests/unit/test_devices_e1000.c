@@ -1,6 +1,6 @@
 /*
- * Intel 82540EM by its registers (8254x Software Developer's Manual): EEPROM, transceiver, interrupts, descriptors in both directions,
- * offloads as the cable sees them, address filters.
+ * Intel 82540EM by its registers (8254x Software Developer's Manual): EEPROM, transceiver, interrupts, descriptors in
+ * both directions, offloads as the cable sees them, address filters.
  */
 #include "check.h"
 #include "devices/net/e1000.h"
@@ -254,8 +254,8 @@ static unsigned arrive(const u8 *frame, u32 bytes)
     return count;
 }
 
-/* Drivers add the lengths of a frame's descriptors, and take the check sequence off the last. Frames of all lengths in buffers of 256
- * bytes, which end at each place of a buffer; jumbo frames in buffers of 2 KB. */
+/* Drivers add the lengths of a frame's descriptors, and take the check sequence off the last. Frames of all lengths in
+ * buffers of 256 bytes, which end at each place of a buffer; jumbo frames in buffers of 2 KB. */
 static void test_receive_lengths(u32 rctl, u32 least, u32 most)
 {
     static u8 frame[16384], stored[16384 + 4096];

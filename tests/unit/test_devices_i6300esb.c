@@ -1,6 +1,6 @@
 /*
- * The watchdog timer by its registers, with injected time: the unlocking writes, both stages, reloads, the lock, no output, what
- * survives a reset.
+ * The watchdog timer by its registers, with injected time: the unlocking writes, both stages, reloads, the lock, no
+ * output, what survives a reset.
  */
 #include "devices/chipset/i6300esb.h"
 

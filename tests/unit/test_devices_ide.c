@@ -1,6 +1,7 @@
 /*
- * ATA disk and IDE channel: the registers at each step of PIO and multiple transfers, all kinds of addressing, interrupts, resets,
- * errors, and nonsense, which must not disturb the drive. (Transfers by DMA: test_devices_ide_dma.c.)
+ * ATA disk and IDE channel: the registers at each step of PIO and multiple transfers, all kinds of addressing,
+ * interrupts, resets, errors, and nonsense, which must not disturb the drive. (Transfers by DMA:
+ * test_devices_ide_dma.c.)
  */
 #include "ide_rig.h"
 

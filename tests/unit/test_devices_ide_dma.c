@@ -1,6 +1,6 @@
 /*
- * ATA disk and IDE channel: transfers by the bus master, with good, odd and bad tables of regions, and TRIM, which takes its list of
- * sectors by DMA.
+ * ATA disk and IDE channel: transfers by the bus master, with good, odd and bad tables of regions, and TRIM, which
+ * takes its list of sectors by DMA.
  */
 #include "ide_rig.h"
 

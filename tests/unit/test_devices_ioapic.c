@@ -1,5 +1,6 @@
 /*
- * The I/O APIC: edges and levels, remote IRR, polarity, masks, messages that no APIC accepts, and the message of an MSI.
+ * The I/O APIC: edges and levels, remote IRR, polarity, masks, messages that no APIC accepts, and the message of an
+ * MSI.
  */
 #include "devices/chipset/ioapic.h"
 
@@ -153,7 +154,8 @@ static void test_levels(void)
     /* To edge and back to level: software clears a remote IRR in this way if its EOI was lost. */
     entry(9, APIC_MASKED | 0x59), entry(9, APIC_MASKED | APIC_LEVEL | 0x59);
     CHECK_EQ(entry_read(9), APIC_MASKED | APIC_LEVEL | 0x59);
-    /* If no APIC accepts the message, there is no remote IRR, and the message is sent again when an APIC may accept it. */
+    /* If no APIC accepts the message, there is no remote IRR, and the message is sent again when an APIC may accept
+     * it. */
     refuse = true;
     entry(9, APIC_LEVEL | 0x59);
     CHECK_EQ(entry_read(9), APIC_LEVEL | 0x59);

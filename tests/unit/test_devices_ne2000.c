@@ -1,5 +1,6 @@
 /*
- * NE2000 by its registers (DP8390D datasheet): PROM, remote DMA, transmission, the receive ring, filters, loopback, hostile drivers.
+ * NE2000 by its registers (DP8390D datasheet): PROM, remote DMA, transmission, the receive ring, filters, loopback,
+ * hostile drivers.
  */
 #include "check.h"
 #include "devices/net/ethernet.h"
@@ -187,8 +188,8 @@ static void test_receive(void)
     CHECK_EQ(in(0x0d) | in(0x0e) | in(0x0f), 0);
 }
 
-/* Linux and others compute from the count of frame and FCS where the next packet begins: in the page behind the count's, or one later if
- * the header makes a difference. They drop a packet that says something else. */
+/* Linux and others compute from the count of frame and FCS where the next packet begins: in the page behind the
+ * count's, or one later if the header makes a difference. They drop a packet that says something else. */
 static void test_receive_lengths(void)
 {
     u8 frame[1514] = {0}, header[4];

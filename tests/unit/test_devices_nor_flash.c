@@ -1,5 +1,6 @@
 /*
- * The flash chip by its commands: what each shows, what it refuses, sequences that are broken off, and a host that cannot store.
+ * The flash chip by its commands: what each shows, what it refuses, sequences that are broken off, and a host that
+ * cannot store.
  */
 #include "check.h"
 #include "devices/storage/nor_flash.h"

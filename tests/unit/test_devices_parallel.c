@@ -1,5 +1,6 @@
 /*
- * The parallel port by its registers: data in both directions, strobe and acknowledge, the interrupt's edge, a slow host, a reset.
+ * The parallel port by its registers: data in both directions, strobe and acknowledge, the interrupt's edge, a slow
+ * host, a reset.
  */
 #include "devices/parallel/parallel_port.h"
 

@@ -1,6 +1,6 @@
 /*
- * The hot-plug controller: what it tells the guest's methods, once, and which slots they can eject. Hazard: a guest that ejects a device
- * which cannot go, or one that has come into the slot since.
+ * The hot-plug controller: what it tells the guest's methods, once, and which slots they can eject. Hazard: a guest
+ * that ejects a device which cannot go, or one that has come into the slot since.
  */
 #include "devices/chipset/pci_hotplug.h"
 

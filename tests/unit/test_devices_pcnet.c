@@ -1,6 +1,6 @@
 /*
- * Am79C970A by its registers (AMD's datasheet): both I/O modes, initialization block and descriptors in the software styles, filters,
- * interrupts, hostile drivers.
+ * Am79C970A by its registers (AMD's datasheet): both I/O modes, initialization block and descriptors in the software
+ * styles, filters, interrupts, hostile drivers.
  */
 #include "check.h"
 #include "devices/net/ethernet.h"
@@ -187,8 +187,8 @@ static void test_style(unsigned style)
     CHECK(!net_rig.line && csr(0) == STATUS_STOP && !net_rig.has_filter);
 }
 
-/* Frames whose check sequence ends before, across and behind the end of the first buffer. Drivers take the length of the last descriptor, and
- * drop a frame whose upper flags are other than STP and ENP. */
+/* Frames whose check sequence ends before, across and behind the end of the first buffer. Drivers take the length of
+ * the last descriptor, and drop a frame whose upper flags are other than STP and ENP. */
 static void test_lengths(unsigned style)
 {
     enum { FIRST = 1024, SECOND = 4096, MOST = RECEIVE_MOST - 1 - ETHERNET_FCS_BYTES };
@@ -258,7 +258,8 @@ static unsigned pass(u64 ns)
     return fired;
 }
 
-/* "Polling", "CSR47: Polling Interval": frames that no TDMD announces are found, also after a TDMD, unless DPOLL is set. */
+/* "Polling", "CSR47: Polling Interval": frames that no TDMD announces are found, also after a TDMD, unless DPOLL is
+ * set. */
 static void test_polling(void)
 {
     enum { MS = 1000000, FRAME = DESCRIPTOR_OWN | DESCRIPTOR_STP | DESCRIPTOR_ENP };

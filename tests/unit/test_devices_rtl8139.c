@@ -1,6 +1,6 @@
 /*
- * RTL8139C+ by its registers (datasheets RTL8139C(L) and RTL8139C+): EEPROM, both modes in both directions, filters, timer, hostile
- * drivers.
+ * RTL8139C+ by its registers (datasheets RTL8139C(L) and RTL8139C+): EEPROM, both modes in both directions, filters,
+ * timer, hostile drivers.
  */
 #include "check.h"
 #include "devices/net/ethernet.h"
@@ -159,8 +159,8 @@ static void test_ring_receive(void)
     CHECK(net_rig_arrive(frame, 60));
 }
 
-/* Linux reads the ring by the lengths alone: it drops what has another status or is shorter than 8 bytes, and then resets the receiver. With
- * WRAP it reads on behind the end of the ring. */
+/* Linux reads the ring by the lengths alone: it drops what has another status or is shorter than 8 bytes, and then
+ * resets the receiver. With WRAP it reads on behind the end of the ring. */
 static void test_ring_lengths(u32 rcr, u32 ring_bytes)
 {
     u8 frame[RECEIVE_MOST];

@@ -1,6 +1,6 @@
 /*
- * The UHCI by its registers, with a schedule in an array: a tablet, a keyboard and a disk; what they answer, when interrupts come, what
- * the ports do; hostile schedules, which end within their frame.
+ * The UHCI by its registers, with a schedule in an array: a tablet, a keyboard and a disk; what they answer, when
+ * interrupts come, what the ports do; hostile schedules, which end within their frame.
  */
 #include "devices/usb/uhci.h"
 #include "devices/usb/usb_hid.h"
@@ -136,6 +136,12 @@ static void start(struct usb_device *first, struct usb_device *second)
     put(USBCMD, 0xc1);
 }
 
+static void start_tablet(void)
+{
+    usb_tablet_init(&tablet, &fake_time, &wiring);
+    start(&tablet.usb, NULL);
+}
+
 /* --- transfers --- */
 
 static unsigned tds;
@@ -203,8 +209,7 @@ static void configure(u8 address)
 
 static void test_registers(void)
 {
-    usb_tablet_init(&tablet, &fake_time, &wiring);
-    start(&tablet.usb, NULL);
+    start_tablet();
     CHECK_EQ(get(USBSTS) & 0x20, 0);
     put(USBCMD, 0);
     CHECK_EQ(get(USBSTS) & 0x20, 0x20);
@@ -237,8 +242,7 @@ static void test_registers(void)
 
 static void test_control(void)
 {
-    usb_tablet_init(&tablet, &fake_time, &wiring);
-    start(&tablet.usb, NULL);
+    start_tablet();
     CHECK_EQ(control(0, 0x80, 6, 0x100, 0, 64), 18);
     CHECK_EQ(ram[BUFFER + 0x100], 18);
     CHECK_EQ(get(USBSTS) & 1, 1);
@@ -275,8 +279,7 @@ static void test_control(void)
 
 static void test_errors(void)
 {
-    usb_tablet_init(&tablet, &fake_time, &wiring);
-    start(&tablet.usb, NULL);
+    start_tablet();
     /* No device has that address: three attempts, a frame each. */
     add_td(ACTIVE | ERRORS(3), 0x69, 9, 0, BUFFER, 8);
     put32(QUEUE + 4, td_at(0));
@@ -382,8 +385,7 @@ static void test_idle_rate(void)
 /* Without work the timer is slow; a device's data and a register end that, and no frame is left out. */
 static void test_pace(void)
 {
-    usb_tablet_init(&tablet, &fake_time, &wiring);
-    start(&tablet.usb, NULL);
+    start_tablet();
     configure(2);
     run(UHCI_IDLE_FRAMES + UHCI_SLOW_FRAMES);
     wakes = 0;
@@ -442,8 +444,7 @@ static void test_pace(void)
 /* Suspended ports and buses (UHCI 1.1, 2.1.1, 2.1.2, 2.1.7): who may wake whom, and what says so. */
 static void test_resume(void)
 {
-    usb_tablet_init(&tablet, &fake_time, &wiring);
-    start(&tablet.usb, NULL);
+    start_tablet();
     configure(2);
     put(USBINTR, 0x0f);
     put(USBSTS, 0x1f);
@@ -500,6 +501,20 @@ static void test_resume(void)
 
 /* --- the disk --- */
 
+/* The device has address 2. */
+static void start_storage(void)
+{
+    const struct scsi_unit_options options = {.serial = "S-1"};
+    for (u32 n = 0; n < sizeof(disk_data); n++)
+        disk_data[n] = (u8)(n * 7 + n / 512);
+    disk = (struct memory_disk){.disk = {.bytes = sizeof(disk_data), .submit = memory_disk_submit},
+                                .data = disk_data,
+                                .bad_sector = UINT64_MAX};
+    usb_storage_init(&storage, &disk.disk, &options);
+    start(&storage.usb, NULL);
+    configure(2);
+}
+
 static void command(u8 flags, u32 length, const u8 *cdb, u8 cdb_bytes)
 {
     u8 *wrapper = ram + BUFFER;
@@ -540,16 +555,8 @@ static void test_storage(void)
     static const u8 inquiry[] = {0x12, 0, 0, 0, 36, 0}, ready[6] = {0}, sense[] = {3, 0, 0, 0, 18, 0};
     static const u8 read[] = {0x28, 0, 0, 0, 0, 8, 0, 0, 4, 0}, write[] = {0x2a, 0, 0, 0, 0, 8, 0, 0, 4, 0};
     static const u8 far[] = {0x28, 0, 0x7f, 0, 0, 8, 0, 0, 4, 0};
-    const struct scsi_unit_options options = {.serial = "S-1"};
     u32 residue;
-    for (u32 n = 0; n < sizeof(disk_data); n++)
-        disk_data[n] = (u8)(n * 7 + n / 512);
-    disk = (struct memory_disk){.disk = {.bytes = sizeof(disk_data), .submit = memory_disk_submit},
-                                .data = disk_data,
-                                .bad_sector = UINT64_MAX};
-    usb_storage_init(&storage, &disk.disk, &options);
-    start(&storage.usb, NULL);
-    configure(2);
+    start_storage();
     CHECK_EQ(control(2, 0xa1, 0xfe, 0, 0, 1), 1);
     CHECK_EQ(ram[BUFFER + 0x100], 0);
     /* INQUIRY; with more data asked for than there are. */
@@ -630,8 +637,8 @@ static u8 exchange(u8 flags, u32 length, const u8 *cdb, u8 cdb_bytes, u32 *resid
     return wrapper_status(residue);
 }
 
-/* What the host expects, and what the device would do, as Bulk-Only Transport 6.7 numbers the cases: the status, and how much
- * of what was expected was not used. */
+/* What the host expects, and what the device would do, as Bulk-Only Transport 6.7 numbers the cases: the status, and
+ * how much of what was expected was not used. */
 static void test_thirteen_cases(void)
 {
     enum { IN = 0x80, GOOD = 0, FAILED = 1, PHASE = 2 };
@@ -662,12 +669,9 @@ static void test_thirteen_cases(void)
         {0, 512, write, 10, PHASE, 512},    /* 13: Ho < Do */
         {0, 1024, far, 10, FAILED, 1024},   /* an error of the command is none of the transport */
     };
-    const struct scsi_unit_options options = {.serial = "S-1"};
     u32 residue;
     u8 before[1024];
-    usb_storage_init(&storage, &disk.disk, &options);
-    start(&storage.usb, NULL);
-    configure(2);
+    start_storage();
     CHECK_EQ(exchange(0, 0, ready, 6, &residue), FAILED); /* the reset is told once */
     for (unsigned n = 0; n < ARRAY_SIZE(cases); n++) {
         memcpy(before, disk_data + 8 * 512, sizeof(before));
@@ -686,10 +690,7 @@ static void test_frame_bytes(void)
 {
     enum { FULL = UHCI_FRAME_BYTES / 64 };
     static const u8 write[] = {0x2a, 0, 0, 0, 0, 8, 0, 0, 32, 0}, setup[] = {0x80, 6, 0, 1, 0, 0, 18, 0};
-    const struct scsi_unit_options options = {.serial = "S-1"};
-    usb_storage_init(&storage, &disk.disk, &options);
-    start(&storage.usb, NULL);
-    configure(2);
+    start_storage();
     command(0, 2 * UHCI_FRAME_BYTES, write, 10);
     memcpy(ram + BUFFER, setup, 8);
     add_td(ACTIVE | ERRORS(3), 0x2d, 2, 0, BUFFER, 8);
@@ -724,8 +725,7 @@ static void bounded(const char *what)
 
 static void test_hostile(void)
 {
-    usb_tablet_init(&tablet, &fake_time, &wiring);
-    start(&tablet.usb, NULL);
+    start_tablet();
     configure(2);
     put32(QUEUE, QUEUE | QH);
     bounded("a queue head that is its own successor");

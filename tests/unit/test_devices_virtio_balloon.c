@@ -1,6 +1,7 @@
 /*
- * The memory balloon: pages in both directions, runs, reported pages, statistics, a target, a driver that lies (hazards: a page
- * released that the driver did not name; a queue number that moves when a feature is refused; a buffer given back twice).
+ * The memory balloon: pages in both directions, runs, reported pages, statistics, a target, a driver that lies
+ * (hazards: a page released that the driver did not name; a queue number that moves when a feature is refused; a buffer
+ * given back twice).
  */
 #include "devices/virtio/virtio_balloon.h"
 

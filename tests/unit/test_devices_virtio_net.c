@@ -270,7 +270,8 @@ static void test_merged(void)
     virtio_net_destroy(&net);
 }
 
-/* Linux adds the used lengths of a frame's buffers, without the first one's header. Frames that end at each place of a buffer. */
+/* Linux adds the used lengths of a frame's buffers, without the first one's header. Frames that end at each place of a
+ * buffer. */
 static void test_receive_lengths(void)
 {
     enum { BUFFER = 1536, HEADER = 12 };
@@ -305,7 +306,8 @@ static void test_receive_lengths(void)
     virtio_net_destroy(&net);
 }
 
-/* Buffers that hold no frame, or that the card would have to read: the device is broken, and whole again after a reset. */
+/* Buffers that hold no frame, or that the card would have to read: the device is broken, and whole again after a
+ * reset. */
 static void test_bad_buffers(void)
 {
     static const struct rig_buffer bad[] = {

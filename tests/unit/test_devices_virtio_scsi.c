@@ -1,6 +1,6 @@
 /*
- * The virtio SCSI host with a disk and a CD drive: addresses, sense and unit attention, INQUIRY, capacities, reads and writes with
- * buffers in pieces, residuals, errors, task management that waits for I/O, a reset in the middle of it.
+ * The virtio SCSI host with a disk and a CD drive: addresses, sense and unit attention, INQUIRY, capacities, reads and
+ * writes with buffers in pieces, residuals, errors, task management that waits for I/O, a reset in the middle of it.
  */
 #include "devices/virtio/virtio_scsi.h"
 

@@ -1,6 +1,6 @@
 /*
- * The keeper of reverse execution, with machines that only send: one that asks properly has a successor, one with numbers that point beyond
- * the structure has none; exit statuses, ends by a signal, and signals that are passed on.
+ * The keeper of reverse execution, with machines that only send: one that asks properly has a successor, one with
+ * numbers that point beyond the structure has none; exit statuses, ends by a signal, and signals that are passed on.
  */
 #include "check.h"
 #include "gdb/keeper.h"

@@ -1,7 +1,7 @@
 /*
- * Who gets a window of 64-bit code with --windows=auto (mmu/long_policy.c), by simulated processes that run, fault and end.
- * Hazards: windows for processes that end before their windows have paid for themselves, or that are given memory all the time; a
- * long computation without a window; a window that the next process inherits with the root.
+ * Who gets a window of 64-bit code with --windows=auto (mmu/long_policy.c), by simulated processes that run, fault and
+ * end. Hazards: windows for processes that end before their windows have paid for themselves, or that are given memory
+ * all the time; a long computation without a window; a window that the next process inherits with the root.
  */
 #include "mmu/long_window_state.h"
 #include "mmu/shadow_state.h"
@@ -10,7 +10,8 @@
 #include <stdlib.h>
 
 enum { P = 1, RW = 2, US = 4, A = 0x20, D = 0x40, ALL = P | RW | US | A | D };
-/* The tables of a process; its 512 pages at PAGES_AT are mapped from its lowest 2 MB, `stack` megabytes below 128 TB, on. */
+/* The tables of a process; its 512 pages at PAGES_AT are mapped from its lowest 2 MB, `stack` megabytes below 128 TB,
+ * on. */
 enum {
     PML4 = 0x10000,
     PDPT = 0x11000,
@@ -83,8 +84,8 @@ static void page_fault(struct process *p)
     CHECK_EQ(shadow_access(&p->f.shadow, &p->f.paging, MB, ACCESS_READ, true, &hit), SHADOW_FAULT);
 }
 
-/* User code for so many cycles, in slices of one million, with `faults` page faults in each. Returns the cycles before it had a
- * window, or UINT64_MAX. */
+/* User code for so many cycles, in slices of one million, with `faults` page faults in each. Returns the cycles before
+ * it had a window, or UINT64_MAX. */
 static u64 run(struct process *p, u64 cycles, unsigned faults)
 {
     for (u64 ran = 0; ran < cycles; ran += MILLION) {

@@ -1,6 +1,7 @@
 /*
- * The TLB of IA-32e mode under random operations. Hazard: an entry that INVLPG, a load of CR3, a write to code or another PCID
- * should have hidden. The model keeps what an architectural TLB of any size could still have; the real one may have less.
+ * The TLB of IA-32e mode under random operations. Hazard: an entry that INVLPG, a load of CR3, a write to code or
+ * another PCID should have hidden. The model keeps what an architectural TLB of any size could still have; the real one
+ * may have less.
  */
 #include "mmu/tlb.h"
 

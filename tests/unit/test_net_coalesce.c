@@ -1,5 +1,6 @@
 /*
- * Segments that are joined: what comes out, cut again, is what went in, in the same order; damage is not hidden; nothing is held back.
+ * Segments that are joined: what comes out, cut again, is what went in, in the same order; damage is not hidden;
+ * nothing is held back.
  */
 #include "check.h"
 #include "net/coalesce.h"
@@ -10,7 +11,8 @@
 enum { ETHERNET = 14, IPV4 = 20, IPV6 = 40, TCP = 20, STAMPS = 12, SEGMENT = 1000, FRAMES = 4096 };
 #define ALL (NET_TAKES_CHECKSUM | NET_TAKES_TCP4 | NET_TAKES_TCP6)
 
-/* A frame without what segmentation may change: the identification and the checksum of IPv4, PSH and the sum over it. */
+/* A frame without what segmentation may change: the identification and the checksum of IPv4, PSH and the sum over
+ * it. */
 struct kept {
     u32 bytes;
     u8 frame[1600];

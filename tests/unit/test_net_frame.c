@@ -1,5 +1,6 @@
 /*
- * Frames that are cut: checksums by a plain sum of bytes, lengths, sequence numbers, flags; offloads that contradict the frame.
+ * Frames that are cut: checksums by a plain sum of bytes, lengths, sequence numbers, flags; offloads that contradict
+ * the frame.
  */
 #include "check.h"
 #include "net/frame.h"
@@ -119,8 +120,8 @@ static void check_contradictions(void)
     CHECK_EQ(pieces, 0);
 }
 
-/* IPv6 extension headers so long that the offset of TCP's header, or of its payload, has more than 16 bits. Were the offset cut,
- * segments would be made outside of the frame. */
+/* IPv6 extension headers so long that the offset of TCP's header, or of its payload, has more than 16 bits. Were the
+ * offset cut, segments would be made outside of the frame. */
 static void check_long_headers(void)
 {
     enum { DESTINATION = 60, LENGTH = NET_FRAME_MAX - ETHERNET, MOST = 2048, WORDS = 6 << 4 };

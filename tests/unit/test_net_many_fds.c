@@ -1,6 +1,7 @@
 /*
- * Many descriptors of connections: what is ready is what poll() says, through changes of the wanted events, closed descriptors and new ones with
- * the same numbers, and from few to many and back. If the module is wrong, a connection hangs, or the network thread never sleeps.
+ * Many descriptors of connections: what is ready is what poll() says, through changes of the wanted events, closed
+ * descriptors and new ones with the same numbers, and from few to many and back. If the module is wrong, a connection
+ * hangs, or the network thread never sleeps.
  */
 #include "check.h"
 #include "net/many_fds.h"

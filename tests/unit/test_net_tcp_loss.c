@@ -1,7 +1,7 @@
 /*
- * A guest that loses frames on a fast connection, or does not run for a while: the host's clock is the test's, so the time that a transfer
- * takes is the same in each run. If the module is wrong, data are lost, the connection crawls from one timer to the next, or a slow guest gets
- * everything twice.
+ * A guest that loses frames on a fast connection, or does not run for a while: the host's clock is the test's, so the
+ * time that a transfer takes is the same in each run. If the module is wrong, data are lost, the connection crawls from
+ * one timer to the next, or a slow guest gets everything twice.
  */
 #include "base/host_time.h"
 #include "tcp_rig.h"

@@ -1,6 +1,6 @@
 /*
- * Larger TCP windows: a connection between a guest, which scales its windows, and a router that does not. If the module is wrong, data are
- * lost, doubled, out of order, or acknowledged beyond what the other side takes.
+ * Larger TCP windows: a connection between a guest, which scales its windows, and a router that does not. If the module
+ * is wrong, data are lost, doubled, out of order, or acknowledged beyond what the other side takes.
  */
 #include "tcp_rig.h"
 
@@ -132,7 +132,8 @@ static void test_acknowledgements(void)
     CHECK_EQ(out.acks, acks);
 }
 
-/* A small segment between large ones does not hold up those behind it. One that stands alone is the guest's to acknowledge. */
+/* A small segment between large ones does not hold up those behind it. One that stands alone is the guest's to
+ * acknowledge. */
 static void test_small(void)
 {
     enum { SMALL = 1 };
@@ -347,8 +348,8 @@ static u32 send_ahead(u16 port, u32 payload, u32 most)
     return held;
 }
 
-/* 500 connections of a guest to a slow router: each may send 192 KB ahead, and all together HELD_BYTES. What is beyond that is dropped,
- * until a connection goes. */
+/* 500 connections of a guest to a slow router: each may send 192 KB ahead, and all together HELD_BYTES. What is beyond
+ * that is dropped, until a connection goes. */
 static void test_ahead_memory(void)
 {
     enum { HELD_MB = 64, EACH = 5, CONNECTIONS = 500 };
@@ -388,7 +389,8 @@ static void router_ends(u8 flags, u32 sequence, u32 ack)
     tcp_windows_from_router(windows, frame, &layout);
 }
 
-/* libslirp is in TIME-WAIT when it has acknowledged the guest's end after its own was acknowledged. It forgets the connection then, not before. */
+/* libslirp is in TIME-WAIT when it has acknowledged the guest's end after its own was acknowledged. It forgets the
+ * connection then, not before. */
 static void test_time_wait(void)
 {
     connect_guest(scale, 2000);

@@ -216,8 +216,8 @@ static void test_default_card(void)
     CHECK(complains("ringer -kernel k -nic user,model=virtio-blk-pci", "no network card"));
 }
 
-/* Hazards: -global that stands behind its -device, or before; that overrides what the -device says; a list cut at a comma within
- * a text. */
+/* Hazards: -global that stands behind its -device, or before; that overrides what the -device says; a list cut at a
+ * comma within a text. */
 static void test_what_the_guest_is_told(void)
 {
     const struct firmware_options *told = &options.board.firmware;
@@ -403,6 +403,8 @@ static void test_placed_drives(void)
     CHECK(complains("ringer -hda f -device ide-hd,drive=d", "\"d\""));
     CHECK(complains("ringer -kernel k -device virtio-blk-pci,drive=d", "\"d\""));
     CHECK(complains("ringer -hda f -device ide-hd", "drive=ID"));
+    CHECK(complains("ringer -hda f -device virtio-scsi-pci -device scsi-hd", "drive=ID"));
+    CHECK(parse("ringer -device virtio-scsi-pci -device scsi-cd,id=c -kernel k"));
     CHECK(complains("ringer -drive id=d,file=f -device ide-hd,drive=d", "if=none"));
     CHECK(
         complains("ringer -drive id=d,if=none,file=f -device ide-hd,drive=d -device ide-cd,drive=d", "two"));
@@ -428,6 +430,13 @@ static void test_nodes(void)
     CHECK(drive[2].never_flush && drive[2].interface == DRIVE_IDE && !strcmp(drive[2].file, "g"));
     CHECK(parse("ringer -device ide-cd,id=c -kernel k"));
     CHECK(!strcmp(drive[0].id, "c") && !drive[0].file && drive[0].medium == MEDIUM_CDROM);
+    CHECK(parse("ringer -blockdev {\"driver\":\"qcow2\",\"node-name\":\"a\",\"backing\":null,\"file\":{"
+                "\"driver\":\"file\",\"filename\":\"f\"}} -blockdev "
+                "driver=qcow2,node-name=b,backing=,file.driver=file,file.filename=g -blockdev "
+                "driver=qcow2,node-name=c,file.driver=file,file.filename=h -device virtio-blk-pci,drive=a"));
+    CHECK(drive[0].no_backing && drive[1].no_backing && !drive[2].no_backing);
+    CHECK(complains("ringer -blockdev driver=raw,node-name=a,file.driver=file,file.filename=f,backing=b",
+                    "unexpected"));
     CHECK(complains("ringer -blockdev {\"driver\":\"raw\"", "JSON"));
     CHECK(complains("ringer -blockdev [1]", "driver"));
     CHECK(complains("ringer -blockdev driver=raw,file=s", "node-name"));

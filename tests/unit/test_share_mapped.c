@@ -1,6 +1,6 @@
 /*
- * security_model=mapped-xattr: owners, modes, links and devices in extended attributes, bit for bit as QEMU's 9pfs keeps them
- * (hw/9pfs/9p-local.c, local_set_xattrat()), so a folder can go from one to the other.
+ * security_model=mapped-xattr: owners, modes, links and devices in extended attributes, bit for bit as QEMU's 9pfs
+ * keeps them (hw/9pfs/9p-local.c, local_set_xattrat()), so a folder can go from one to the other.
  */
 #include "share_rig.h"
 

@@ -1,7 +1,7 @@
 /*
- * Compares the look-ahead's table with the decoder: each instruction in the table has the length that Zydis finds, reads no
- * flags, and kills all flags if the table says so. An entry is made from one example, so this tries all others. Hazard:
- * flags that are dropped although an instruction reads them.
+ * Compares the look-ahead's table with the decoder: each instruction in the table has the length that Zydis finds,
+ * reads no flags, and kills all flags if the table says so. An entry is made from one example, so this tries all
+ * others. Hazard: flags that are dropped although an instruction reads them.
  */
 #include "check.h"
 #include "cpu/insn.h"

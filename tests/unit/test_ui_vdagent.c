@@ -1,7 +1,7 @@
 /*
- * The host's side of spice-vdagent: copies in both directions, the screen's size, an agent that comes late and comes back.
- * Hazards: text that is copied back and forth without end; a message that lies about its length; a guest that copies without end,
- * asks without end, or sends what nothing asked for; bytes that are no text.
+ * The host's side of spice-vdagent: copies in both directions, the screen's size, an agent that comes late and comes
+ * back. Hazards: text that is copied back and forth without end; a message that lies about its length; a guest that
+ * copies without end, asks without end, or sends what nothing asked for; bytes that are no text.
  */
 #include "ui/vdagent.h"
 

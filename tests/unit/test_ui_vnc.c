@@ -1,7 +1,7 @@
 /*
  * The VNC server with a client that checks every rectangle: colours are right, and no rectangle is larger than the size
- * that the client knows, however the size of the picture changes. (Hazards: libvncserver sends a new size only to clients
- * that have asked for it in time, and loses Ringer's order of colours with every new size.)
+ * that the client knows, however the size of the picture changes. (Hazards: libvncserver sends a new size only to
+ * clients that have asked for it in time, and loses Ringer's order of colours with every new size.)
  */
 #include "ui/vnc.h"
 

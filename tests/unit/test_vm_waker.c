@@ -103,8 +103,8 @@ static void count_letter(struct letter *letter)
     letters++;
 }
 
-/* Threads may send letters to a machine that has stopped, whose waker has ended (hazard: a disk that is done while the process
- * ends). */
+/* Threads may send letters to a machine that has stopped, whose waker has ended (hazard: a disk that is done while
+ * the process ends). */
 static void test_letters(void)
 {
     struct vm *vm = aligned_alloc(_Alignof(struct vm), sizeof(*vm));

@@ -5,14 +5,15 @@
  *
  * Configuration space
  *   60h  15-6 0 | 5 no alarm (WDT_OUTPUT) | 2 fast prescaler | 1-0 interrupt: 0 IRQ, 2 SMI, 3 none
- *   68h  2 free running: stage 2 is followed by stage 1 | 1 enable | 0 lock: this register cannot be written until a reset
+ *   68h  2 free running: stage 2 is followed by stage 1 | 1 enable | 0 lock: this register cannot be written until a
+ *       reset
  * Memory
  *   00h  preload of stage 1 | 04h preload of stage 2 | 08h  bit 0: stage 1 has ended (write 1 to clear)
  *   0Ch  9 stage 2 has ended (write 1 to clear; survives a reset) | 8 reload: start again with stage 1
  * A write to 00h, 04h or 0Ch has an effect only behind writes of 80h and 86h to 0Ch.
  *
- * A preload counts 2^15 (2^5 with the fast prescaler) clocks of the PCI bus. The interrupt of stage 1 goes to a second I/O APIC,
- * which this board does not have: only its status bit shows.
+ * A preload counts 2^15 (2^5 with the fast prescaler) clocks of the PCI bus. The interrupt of stage 1 goes to a second
+ * I/O APIC, which this board does not have: only its status bit shows.
  */
 #ifndef RINGER_DEVICES_CHIPSET_I6300ESB_H
 #define RINGER_DEVICES_CHIPSET_I6300ESB_H

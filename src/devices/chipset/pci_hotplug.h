@@ -1,6 +1,6 @@
 /*
- * The controller of PCI hot plug, as QEMU's i440FX machine has it (QEMU's docs/specs/acpi_pci_hotplug.txt). The methods of the
- * ACPI tables (boot/acpi/hotplug.asl.in) are its driver: a guest needs no other.
+ * The controller of PCI hot plug, as QEMU's i440FX machine has it (QEMU's docs/specs/acpi_pci_hotplug.txt). The methods
+ * of the ACPI tables (boot/acpi/hotplug.asl.in) are its driver: a guest needs no other.
  *
  *   +0h PCIU   slots into which a device has come      a bit a slot; reading clears it
  *   +4h PCID   slots that a device is to leave          the same
@@ -22,8 +22,8 @@
 struct pci_hotplug_wiring {
     /* The wire to GPI1# of the PIIX4 is pulled for a moment. */
     void (*event)(void *machine);
-    /* The guest has let go of the device in a slot that `removable` has. The machine takes it off the bus later, not from
-     * within this call. */
+    /* The guest has let go of the device in a slot that `removable` has. The machine takes it off the bus later, not
+     * from within this call. */
     void (*ejected)(void *machine, unsigned slot);
     void *machine;
 };

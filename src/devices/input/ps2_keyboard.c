@@ -29,8 +29,8 @@ enum {
 
 #define TYPEMATIC_DEFAULT 0x2b /* 10.9 characters a second after 500 ms */
 
-/* The translation of the 8042 ("Scan code translation", IBM PS/2 Keyboard and Auxiliary Device Controller). The index is
- * the set 2 code, the value the set 1 code. The table serves both directions. */
+/* The translation of the 8042 ("Scan code translation", IBM PS/2 Keyboard and Auxiliary Device Controller). The index
+ * is the set 2 code, the value the set 1 code. The table serves both directions. */
 static const u8 set2_to_set1[128] = {
     0xff, 0x43, 0x41, 0x3f, 0x3d, 0x3b, 0x3c, 0x58, 0x64, 0x44, 0x42, 0x40, 0x3e, 0x0f, 0x29, 0x59, /* 00 */
     0x65, 0x38, 0x2a, 0x70, 0x1d, 0x10, 0x02, 0x5a, 0x66, 0x71, 0x2c, 0x1f, 0x1e, 0x11, 0x03, 0x5b, /* 10 */

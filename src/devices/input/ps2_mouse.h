@@ -1,6 +1,7 @@
 /*
- * A PS/2 mouse with a wheel. It starts as the standard mouse (IBM PS/2 Hardware Interface Technical Reference, "Mouse").
- * Three sample rates in a row, the knock, change it (Microsoft, "Key support, keyboard scan codes, and Windows"):
+ * A PS/2 mouse with a wheel. It starts as the standard mouse (IBM PS/2 Hardware Interface Technical Reference,
+ * "Mouse"). Three sample rates in a row, the knock, change it (Microsoft, "Key support, keyboard scan codes, and
+ * Windows"):
  *
  *   200, 100, 80   IntelliMouse: identity 3, packets of four bytes
  *   200, 200, 80   IntelliMouse Explorer: identity 4, two more buttons

@@ -1,6 +1,6 @@
 /*
- * Intel 82540EM gigabit Ethernet controller, the card that QEMU calls e1000. The source is Intel's "PCI/PCI-X Family of Gigabit Ethernet
- * Controllers Software Developer's Manual" (SDM below), 317453; section numbers are of revision 4.0.
+ * Intel 82540EM gigabit Ethernet controller, the card that QEMU calls e1000. The source is Intel's "PCI/PCI-X Family of
+ * Gigabit Ethernet Controllers Software Developer's Manual" (SDM below), 317453; section numbers are of revision 4.0.
  *
  *   e1000.c           registers, interrupts, reset, the PCI device
  *   e1000_phy.c       the 88E1011 transceiver behind MDIC, and the EEPROM

@@ -1,5 +1,6 @@
 /*
- * The transceiver, a Marvell 88E1011 (SDM 13.4.4 MDIC and 8.1; IEEE 802.3 clause 22), and the EEPROM (SDM 5.6), a 93C46.
+ * The transceiver, a Marvell 88E1011 (SDM 13.4.4 MDIC and 8.1; IEEE 802.3 clause 22), and the EEPROM (SDM 5.6), a
+ * 93C46.
  */
 #include "e1000_private.h"
 

@@ -138,8 +138,8 @@ enum {
 enum { TCTL_EN = 1 << 1, TCTL_PSP = 1 << 3 };
 #define RAH_AV (1u << 31)
 
-/* The cable has gathered frames for about so long when it reports them. Delays that are meant to gather frames (RDTR, RADV, TIDV, TADV)
- * and are no longer than this are over by then, and need no timer. */
+/* The cable has gathered frames for about so long when it reports them. Delays that are meant to gather frames (RDTR,
+ * RADV, TIDV, TADV) and are no longer than this are over by then, and need no timer. */
 #define GATHERED_NS 40000u
 
 #define DESCRIPTOR_BYTES 16

@@ -6,8 +6,9 @@
  *   context  +0 IPCSS | +1 IPCSO | +2 IPCSE, 16 | +4 TUCSS | +5 TUCSO | +6 TUCSE, 16
  *            +8 payload length, 20 bits, type, 4 | +11 command | +12 status | +13 HDRLEN | +14 MSS
  *
- * A frame is sent straight from guest memory, except for its first bytes. These are copied, because they are changed: a VLAN tag and
- * checksums are put in, and for segmentation also lengths, which the driver leaves out and the cable needs.
+ * A frame is sent straight from guest memory, except for its first bytes. These are copied, because they are changed: a
+ * VLAN tag and checksums are put in, and for segmentation also lengths, which the driver leaves out and the cable
+ * needs.
  */
 #include "base/big_endian.h"
 #include "base/checksum.h"
@@ -102,8 +103,8 @@ static void start_frame(struct e1000 *e, struct e1000_frame *frame, u8 command, 
     if (command & COMMAND_TSE) e->segmenting = e->context;
 }
 
-/* Add a piece of guest memory to the frame. False: the frame is too large, has too many pieces, or is not in RAM. It will not be
- * sent. */
+/* Add a piece of guest memory to the frame. False: the frame is too large, has too many pieces, or is not in RAM. It
+ * will not be sent. */
 static bool add_piece(struct e1000 *e, struct e1000_frame *frame, u64 gpa, u32 bytes)
 {
     struct iovec *header = &frame->part[0];
@@ -127,7 +128,8 @@ static bool add_piece(struct e1000 *e, struct e1000_frame *frame, u64 gpa, u32 b
     return true;
 }
 
-/* Fill in the checksum of the IP header (IXSM). False: it would be behind the copied bytes, and no header is so long. */
+/* Fill in the checksum of the IP header (IXSM). False: it would be behind the copied bytes, and no header is so
+ * long. */
 static bool fill_ip_checksum(const struct e1000_context *c, u8 *header, u32 bytes)
 {
     u32 end = c->ip_end ? c->ip_end + 1u : bytes;
@@ -137,7 +139,8 @@ static bool fill_ip_checksum(const struct e1000_context *c, u8 *header, u32 byte
     return true;
 }
 
-/* The driver leaves out lengths that differ from segment to segment (3.5.7). Put in those of the whole frame for the cable. */
+/* The driver leaves out lengths that differ from segment to segment (3.5.7). Put in those of the whole frame for the
+ * cable. */
 static bool prepare_segments(const struct e1000_context *c, struct net_frame *frame, u8 *header)
 {
     u32 length = frame->bytes - c->tcp_start, at = c->tcp_offset;

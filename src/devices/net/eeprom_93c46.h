@@ -1,8 +1,9 @@
 /*
- * A 93C46: 64 words of EEPROM behind the Microwire bus, from which network cards load their address (Atmel AT93C46 datasheet, table 3).
+ * A 93C46: 64 words of EEPROM behind the Microwire bus, from which network cards load their address (Atmel AT93C46
+ * datasheet, table 3).
  *
- * While CS is high, each rising edge of SK takes a bit from DI, or puts the next one on DO. A command is a start bit 1, two bits of
- * operation, six of address, and for WRITE and WRAL 16 of data; it is executed when CS falls.
+ * While CS is high, each rising edge of SK takes a bit from DI, or puts the next one on DO. A command is a start bit 1,
+ * two bits of operation, six of address, and for WRITE and WRAL 16 of data; it is executed when CS falls.
  *
  *   READ 10 A   WRITE 01 A D   ERASE 11 A   EWEN 00 11xxxx   EWDS 00 00xxxx   ERAL 00 10xxxx   WRAL 00 01xxxx D
  *

@@ -155,9 +155,9 @@ static u8 next_page(const struct ne2000 *ne, u8 page)
 }
 
 /*
- * Is there room for this number of bytes? The page at BNRY is the driver's. Drivers write to BNRY the page before the next
- * packet's, which may be the page before the ring; that stands for the ring's last page. A nonsensical ring never has
- * room.
+ * Is there room for this number of bytes? The page at BNRY is the driver's. Drivers write to BNRY the page before the
+ * next packet's, which may be the page before the ring; that stands for the ring's last page. A nonsensical ring never
+ * has room.
  */
 static bool has_room(const struct ne2000 *ne, u32 bytes, bool *never)
 {

@@ -1,7 +1,8 @@
 /*
- * NE2000: National Semiconductor's DP8390D network interface controller with 16 KB of memory of its own behind a port, as Novell's card
- * wired it to the ISA bus and Realtek's RTL8029AS put it on the PCI bus. Sources: the DP8390D datasheet (National Semiconductor, 1995;
- * "DP" below, with its chapters), the NE2000 schematic's I/O map, and Realtek's RTL8029AS datasheet ("RTL").
+ * NE2000: National Semiconductor's DP8390D network interface controller with 16 KB of memory of its own behind a port,
+ * as Novell's card wired it to the ISA bus and Realtek's RTL8029AS put it on the PCI bus. Sources: the DP8390D
+ * datasheet (National Semiconductor, 1995; "DP" below, with its chapters), the NE2000 schematic's I/O map, and
+ * Realtek's RTL8029AS datasheet ("RTL").
  *
  *   port  +00..0F  registers of the DP8390, in up to four pages (CR bits 7-6)
  *         +10..17  data: remote DMA
@@ -10,8 +11,8 @@
  *   the chip's memory   0000-001F  address PROM; each byte twice, as an 8-bit card's bus has it
  *                       4000-7FFF  packets: 64 pages of 256 bytes
  *
- * A driver moves packets between this memory and its own by reading and writing the data port (remote DMA); the DP8390 moves them between
- * the memory and the wire (local DMA).
+ * A driver moves packets between this memory and its own by reading and writing the data port (remote DMA); the DP8390
+ * moves them between the memory and the wire (local DMA).
  */
 #ifndef RINGER_DEVICES_NET_NE2000_H
 #define RINGER_DEVICES_NET_NE2000_H
@@ -47,7 +48,8 @@ struct ne2000 {
 extern const struct io_ops ne2000_ops;
 extern const struct io_string_ops ne2000_string_ops; /* of the data port */
 
-/* The cable must outlive the card. `interrupt`: the chip's interrupt pin, with `owner`. Returns false: out of memory. */
+/* The cable must outlive the card. `interrupt`: the chip's interrupt pin, with `owner`. Returns false: out of
+ * memory. */
 bool ne2000_init(struct ne2000 *ne, bool rtl8029, void (*interrupt)(void *owner, bool level), void *owner,
                  const u8 mac[NET_MAC_BYTES], struct net_cable *cable);
 void ne2000_hard_reset(struct ne2000 *ne);

@@ -57,8 +57,9 @@ static u64 poll_interval_ns(const struct pcnet *p)
     return (u64)(cycles ? cycles : CYCLES) * CYCLE_NS;
 }
 
-/* The chip polls the transmit ring as long as it runs. Most drivers demand a poll for each frame (TDMD), and the timer would keep an idle
- * host awake for nothing. So polls that find nothing come less often, down to one in this number of intervals. */
+/* The chip polls the transmit ring as long as it runs. Most drivers demand a poll for each frame (TDMD), and the timer
+ * would keep an idle host awake for nothing. So polls that find nothing come less often, down to one in this number of
+ * intervals. */
 #define POLL_SLOWEST 32u
 
 static bool polls_transmit_ring(const struct pcnet *p)

@@ -2,7 +2,8 @@
  * AMD Am79C970A PCnet-PCI II, the card of VMware's first products and QEMU's pcnet. The source is AMD's datasheet
  * "Am79C970A PCnet-PCI II Single-Chip Full-Duplex Ethernet Controller" (19436); comments name its chapters.
  *
- *   pcnet.c           I/O resources, control and status registers (CSR), bus configuration registers (BCR), interrupts, the PCI device
+ *   pcnet.c           I/O resources, control and status registers (CSR), bus configuration registers (BCR), interrupts,
+ *                     the PCI device
  *   pcnet_block.c     the initialization block, addresses and layouts of descriptors in the four software styles
  *   pcnet_transmit.c  the transmit ring
  *   pcnet_receive.c   the receive ring, address filters

@@ -114,7 +114,8 @@ void pcnet_write_descriptor(struct pcnet *p, const struct pcnet_ring *ring, u32 
         p->dma.write(p->dma.memory, gpa + 6, raw, 2);
         return;
     }
-    /* Errors of transmit descriptors are in the upper half of the 32-bit styles' word; lengths of received frames in the lower. */
+    /* Errors of transmit descriptors are in the upper half of the 32-bit styles' word; lengths of received frames in
+     * the lower. */
     pci_put16(raw, (u16)(d->message | d->message >> 16));
     p->dma.write(p->dma.memory, gpa + 6, raw, 2);
     raw[0] = (u8)(d->flags >> 8);

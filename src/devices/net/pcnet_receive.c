@@ -1,6 +1,6 @@
 /*
- * The receive ring ("Receive Descriptor Table Entry"): a frame with its check sequence fills as many buffers as it needs, from the
- * descriptor with STP to the one with ENP, which has its length.
+ * The receive ring ("Receive Descriptor Table Entry"): a frame with its check sequence fills as many buffers as it
+ * needs, from the descriptor with STP to the one with ENP, which has its length.
  */
 #include "pcnet_private.h"
 

@@ -1,6 +1,6 @@
 /*
- * The transmit ring ("Transmit Descriptor Table Entry"): a frame is gathered in the FIFO from the descriptor with STP to the one with
- * ENP. Each descriptor is handed back as soon as its buffer is in the FIFO.
+ * The transmit ring ("Transmit Descriptor Table Entry"): a frame is gathered in the FIFO from the descriptor with STP
+ * to the one with ENP. Each descriptor is handed back as soon as its buffer is in the FIFO.
  */
 #include "pcnet_private.h"
 

@@ -1,14 +1,14 @@
 /*
- * Realtek RTL8139C+ Fast Ethernet controller, the card that QEMU calls rtl8139. Sources are Realtek's datasheets "RTL8139C(L)" (rev. 1.4;
- * C below) and "RTL8139C+" (rev. 1.6; C+ below) and IEEE 802.3 clause 22.
+ * Realtek RTL8139C+ Fast Ethernet controller, the card that QEMU calls rtl8139. Sources are Realtek's datasheets
+ * "RTL8139C(L)" (rev. 1.4; C below) and "RTL8139C+" (rev. 1.6; C+ below) and IEEE 802.3 clause 22.
  *
  *   rtl8139.c           registers, interrupts, timer, reset, the PCI device
  *   rtl8139_config.c    configuration registers, EEPROM, transceiver
  *   rtl8139_transmit.c  four buffers (C mode) or rings of descriptors (C+ mode)
  *   rtl8139_receive.c   one ring of bytes (C mode) or a ring of descriptors (C+ mode), address filters
  *
- * The driver chooses the mode, for each direction, in the C+ command register (E0h). The RTL8139C is the chip without C+ mode: drivers
- * tell the two apart by the PCI revision.
+ * The driver chooses the mode, for each direction, in the C+ command register (E0h). The RTL8139C is the chip without
+ * C+ mode: drivers tell the two apart by the PCI revision.
  *
  * Unlike the chip's, this model's memory BAR decodes a page, in which the 256 bytes of registers repeat.
  */

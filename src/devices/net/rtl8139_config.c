@@ -1,6 +1,6 @@
 /*
- * Configuration registers, the EEPROM (a 93C46) behind 9346CR, and the transceiver. The transceiver's registers are some of the
- * chip's own (C 6.11 to 6.29).
+ * Configuration registers, the EEPROM (a 93C46) behind 9346CR, and the transceiver. The transceiver's registers are
+ * some of the chip's own (C 6.11 to 6.29).
  */
 #include "rtl8139_private.h"
 
@@ -16,8 +16,8 @@ enum { BMCR_RESET = 1 << 15, BMCR_RESTART = 1 << 9, BMCR_WRITABLE = 0x3100 };
 enum { BMSR_ABILITIES = 0x7809, BMSR_UP = 1 << 2, BMSR_NEGOTIATED = 1 << 5 };
 enum { ABLE_ALL = 0x05e1, PARTNER_ALL = 0x45e1 };
 /*
- * CSCR (C 6.27): Con_status. Bit 11 is reserved there; older chips of the family show in it that the link has changed, and Linux's 8139too looks
- * at the link only when it is set (CSCR_LinkChangeBit). A read clears it.
+ * CSCR (C 6.27): Con_status. Bit 11 is reserved there; older chips of the family show in it that the link has changed,
+ * and Linux's 8139too looks at the link only when it is set (CSCR_LinkChangeBit). A read clears it.
  */
 enum { CSCR_CHANGED = 1 << 11, CSCR_CONNECTED = 1 << 3, CSCR_AT_RESET = 0x01c0 };
 

@@ -1,8 +1,8 @@
 /*
  * Receiving.
  *
- * C mode (C 7.1): a ring of bytes, 8 to 64 KB at RBSTART. CBR is where the chip writes next; the driver has read up to CAPR + 16. A frame
- * is aligned to a dword:
+ * C mode (C 7.1): a ring of bytes, 8 to 64 KB at RBSTART. CBR is where the chip writes next; the driver has read up to
+ * CAPR + 16. A frame is aligned to a dword:
  *
  *   +0 status, 16 bits | +2 length with the check sequence, 16 bits | +4 frame, check sequence
  *
@@ -10,8 +10,8 @@
  *
  * C+ mode (C+ 7.2): a ring of descriptors. A frame with its check sequence fills as many buffers as it needs:
  *
- *   +0  31 OWN | 30 EOR | 12-0 size of the buffer; then: 31 OWN = 0 | 30 EOR | 29 FS | 28 LS | 26 MAR | 25 PAM | 24 BAR |
- *       17-16 protocol | 15 IPF | 14 UDPF | 13 TCPF | 12-0 bytes of the frame up to here
+ *   +0  31 OWN | 30 EOR | 12-0 size of the buffer; then: 31 OWN = 0 | 30 EOR | 29 FS | 28 LS | 26 MAR | 25 PAM |
+ *       24 BAR | 17-16 protocol | 15 IPF | 14 UDPF | 13 TCPF | 12-0 bytes of the frame up to here
  *   +4  16 TAVA | 15-0 VLAN tag, high byte first
  */
 #include "rtl8139_private.h"

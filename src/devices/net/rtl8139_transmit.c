@@ -1,9 +1,11 @@
 /*
  * Transmitting.
  *
- * C mode (C 6.2, 6.3): four buffers in turn. The driver writes the size to TSDn with OWN = 0; when the buffer is in the FIFO, OWN is 1.
+ * C mode (C 6.2, 6.3): four buffers in turn. The driver writes the size to TSDn with OWN = 0; when the buffer is in the
+ * FIFO, OWN is 1.
  *
- * C+ mode (C+ 7.1): two rings of descriptors, of which the one of high priority goes first. A frame is gathered from FS to LS:
+ * C+ mode (C+ 7.1): two rings of descriptors, of which the one of high priority goes first. A frame is gathered from FS
+ * to LS:
  *
  *   +0  31 OWN | 30 EOR | 29 FS | 28 LS | 27 LGSEN | 18 IPCS | 17 UDPCS | 16 TCPCS | 15-0 length
  *       with LGSEN, which is for TCP over IPv4: 26-16 MSS

@@ -5,8 +5,8 @@
  *
  * The line outward is infinitely fast. The UART transmits a byte as soon as it is written, and the
  * transmitter is empty, so a guest's console does not crawl at 115200 baud; unless the reader is slow
- * (uart_set_transmitter()). The divisor times only the receiver's character timeout. The line inward waits instead of overrunning: uart_receive() refuses a
- * character for which there is no room.
+ * (uart_set_transmitter()). The divisor times only the receiver's character timeout. The line inward waits instead of
+ * overrunning: uart_receive() refuses a character for which there is no room.
  *
  * On a PC the OUT2 output gates the interrupt wire. This UART ignores OUT2, as QEMU's does, because kernels that were
  * written for QEMU set MCR = 0 and expect interrupts. Loopback does disconnect the wire ("Loopback": the modem control

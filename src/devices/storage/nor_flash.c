@@ -47,8 +47,8 @@ static bool is_locked(const struct nor_flash *flash, u32 offset)
     return flash->locked[block / 8] >> block % 8 & 1;
 }
 
-/* "Read Identifier Codes Command": manufacturer, device, and the lock of each block at its offset 2. QEMU's PC has zeros for
- * the first two. */
+/* "Read Identifier Codes Command": manufacturer, device, and the lock of each block at its offset 2. QEMU's PC has
+ * zeros for the first two. */
 static u8 identifier(const struct nor_flash *flash, u32 offset)
 {
     return offset % NOR_FLASH_BLOCK == 2 ? is_locked(flash, offset) : 0;
@@ -168,8 +168,8 @@ static void end(struct nor_flash *flash, u8 status)
     show(flash, NOR_FLASH_STATUS);
 }
 
-/* "Write to Buffer Command": all addresses must be in the same buffer-sized part of the array as the first one. Bytes that
- * were not given stay as they are. */
+/* "Write to Buffer Command": all addresses must be in the same buffer-sized part of the array as the first one. Bytes
+ * that were not given stay as they are. */
 static void take_buffer_byte(struct nor_flash *flash, u32 offset, u8 value)
 {
     u32 start = offset & ~(NOR_FLASH_BUFFER - 1);

@@ -4,15 +4,17 @@
  * keeps its variables in such a chip.
  *
  *   FFh            read the array              20h D0h        erase the block: all bytes become FFh
- *   90h            read identifiers            40h or 10h     program the byte that is written next: bits can only be cleared
+ *   90h            read identifiers            40h or 10h     program the byte that is written next: bits can only be
+ *                                                             cleared
  *   98h            read the CFI query table    E8h N-1 ... D0h   program N bytes from a buffer
  *   70h            read the status register    60h 01h        lock the block
  *   50h            clear the status register   60h D0h        unlock the block
  *                                              B0h, D0h       suspend, resume: nothing is ever under way
  *
- * Status register: 7 an operation has ended | 5 erase failed | 4 program failed | 3 the chip is write-protected | 1 the block is
- * locked. Bits 5 and 4 together: the sequence of commands was wrong. On Intel's chips bit 7 is set whenever the chip is ready;
- * here 50h clears it until the next operation, as in QEMU, because OVMF tells flash from RAM and ROM by a status of 0.
+ * Status register: 7 an operation has ended | 5 erase failed | 4 program failed | 3 the chip is write-protected | 1 the
+ * block is locked. Bits 5 and 4 together: the sequence of commands was wrong. On Intel's chips bit 7 is set whenever
+ * the chip is ready; here 50h clears it until the next operation, as in QEMU, because OVMF tells flash from RAM and ROM
+ * by a status of 0.
  *
  * Operations take no time. Bytes are stored before the chip changes: an operation that cannot be stored fails, and the
  * array keeps its bytes. Block locks last until the machine ends.

@@ -1,11 +1,13 @@
 /*
- * A SCSI logical unit: a disk or a CD drive that executes command descriptor blocks (SPC-4, SBC-3, MMC-5). The transport
- * (virtio_scsi.h) brings commands with buffers in host memory, and gets a status and, for CHECK CONDITION, sense data.
+ * A SCSI logical unit: a disk or a CD drive that executes command descriptor blocks (SPC-4, SBC-3, MMC-5). The
+ * transport (virtio_scsi.h) brings commands with buffers in host memory, and gets a status and, for CHECK CONDITION,
+ * sense data.
  *
  *   scsi_unit.c   what all units have: sense, unit attention, INQUIRY, MODE SENSE, the table's look-up
  *   scsi_disk.c   commands of disks         scsi_cd.c   commands of CD drives
  *
- * Commands that transfer blocks run on the disk seam, straight between its buffers and the medium. All others answer at once.
+ * Commands that transfer blocks run on the disk seam, straight between its buffers and the medium. All others answer at
+ * once.
  */
 #ifndef RINGER_DEVICES_STORAGE_SCSI_UNIT_H
 #define RINGER_DEVICES_STORAGE_SCSI_UNIT_H
@@ -60,7 +62,8 @@ struct scsi_unit {
 struct scsi_command {
     struct scsi_unit *unit;
     u8 cdb[SCSI_CDB_BYTES];
-    /* Data from the initiator and to it. The transport gives the lists for good: they are cut to what is transferred. */
+    /* Data from the initiator and to it. The transport gives the lists for good: they are cut to what is
+     * transferred. */
     struct iovec *out, *in;
     unsigned out_count, in_count;
     u64 out_bytes, in_bytes;

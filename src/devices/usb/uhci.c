@@ -120,9 +120,9 @@ struct usb_device *uhci_find(struct uhci *u, u8 address)
     return NULL;
 }
 
-/* A device has data. On a suspended port, or on a suspended bus, it may wake the host (USB 1.1, 7.1.7.5). The controller
- * says so in its own registers only while the bus is suspended: it goes on with the resume signal then, which the driver
- * ends (UHCI 1.1, 2.1.1, 2.1.2). */
+/* A device has data. On a suspended port, or on a suspended bus, it may wake the host (USB 1.1, 7.1.7.5). The
+ * controller says so in its own registers only while the bus is suspended: it goes on with the resume signal then,
+ * which the driver ends (UHCI 1.1, 2.1.1, 2.1.2). */
 static void device_wakes(void *owner)
 {
     struct uhci_port *port = owner;

@@ -1,21 +1,26 @@
 /*
- * The USB host controller of Intel's PIIX3 (82371SB datasheet; UHCI Design Guide 1.1) with its two ports. uhci.c has the registers and
- * the ports, uhci_schedule.c runs the schedule that the driver builds in memory.
+ * The USB host controller of Intel's PIIX3 (82371SB datasheet; UHCI Design Guide 1.1) with its two ports. uhci.c has
+ * the registers and the ports, uhci_schedule.c runs the schedule that the driver builds in memory.
  *
- *   00h USBCMD   7 64-byte packets at the frame's end | 6 configured | 4 force resume | 3 suspend | 2 bus reset | 1 reset | 0 run
- *   02h USBSTS   5 halted | 4 process error | 3 system error | 2 resume | 1 error | 0 interrupt      (0 to 4: write 1 to clear)
+ *   00h USBCMD   7 64-byte packets at the frame's end | 6 configured | 4 force resume | 3 suspend | 2 bus reset |
+ *                1 reset | 0 run
+ *   02h USBSTS   5 halted | 4 process error | 3 system error | 2 resume | 1 error | 0 interrupt
+ *                (0 to 4: write 1 to clear)
  *   04h USBINTR  3 short packet | 2 on completion | 1 resume | 0 error
  *   06h FRNUM    number of the frame, 11 bits
  *   08h FLBASE   the list of 1024 frames, a page
  *   0Ch SOFMOD
- *   10h PORTSC   for each port: 12 suspend | 9 reset | 6 resume | 5-4 lines | 3 enable changed | 2 enabled | 1 connect changed | 0 connected
+ *   10h PORTSC   for each port: 12 suspend | 9 reset | 6 resume | 5-4 lines | 3 enable changed | 2 enabled |
+ *                1 connect changed | 0 connected
  *
- * Time. A frame is 1 ms long. The driver adds work by writing to memory, of which the controller hears nothing, so it has to look. While
- * transfers complete it looks after every frame. After IDLE_FRAMES frames without any it looks every SLOW_FRAMES frames, and then runs all
- * these frames one after the other, because work may be at any number. A device that has data ends the slow pace at once
- * (usb_device.wake), and so does a write to a register. A controller that is stopped or suspended has no timer.
+ * Time. A frame is 1 ms long. The driver adds work by writing to memory, of which the controller hears nothing, so it
+ * has to look. While transfers complete it looks after every frame. After IDLE_FRAMES frames without any it looks every
+ * SLOW_FRAMES frames, and then runs all these frames one after the other, because work may be at any number. A device
+ * that has data ends the slow pace at once (usb_device.wake), and so does a write to a register. A controller that is
+ * stopped or suspended has no timer.
  *
- * Invariants: 1. A frame moves at most FRAME_BYTES and visits at most FRAME_VISITS elements, whatever the schedule looks like.
+ * Invariants: 1. A frame moves at most FRAME_BYTES and visits at most FRAME_VISITS elements, whatever the schedule
+ * looks like.
  * 2. More than FRAMES_LATE frames that are overdue are left out.
  */
 #ifndef RINGER_DEVICES_USB_UHCI_H

@@ -4,8 +4,8 @@
  *   pointer       31-4 address | 2 depth first (in a TD) | 1 a queue head, otherwise a TD | 0 end
  *   queue head    +0 the next one beside it (head) | +4 its first TD (element), which the controller moves on
  *   TD            +0 link
- *                 +4 29 short packet ends the queue's turn | 28-27 errors left | 25 isochronous | 24 interrupt | 23 active | 22 stalled |
- *                    21 buffer error | 20 babble | 19 NAK | 18 timeout | 10-0 bytes moved - 1
+ *                 +4 29 short packet ends the queue's turn | 28-27 errors left | 25 isochronous | 24 interrupt |
+ *                    23 active | 22 stalled | 21 buffer error | 20 babble | 19 NAK | 18 timeout | 10-0 bytes moved - 1
  *                 +8 31-21 bytes - 1 | 18-15 endpoint | 14-8 address | 7-0 PID
  *                 +12 buffer
  */
@@ -197,7 +197,8 @@ static u32 run_queue(struct walk *w, u32 pointer)
     return head;
 }
 
-/* Drivers close a ring of queue heads, so that queues have several turns a frame. A ring in which nothing moves ends the frame. */
+/* Drivers close a ring of queue heads, so that queues have several turns a frame. A ring in which nothing moves ends
+ * the frame. */
 static bool is_idle_ring(struct walk *w, u32 pointer, bool moved_since)
 {
     if (moved_since) w->stride = w->steps = 0;

@@ -1,12 +1,13 @@
 /*
- * A full-speed USB device, as the wire sees it (USB 2.0, chapters 8 and 9): packets of endpoints, and behind endpoint 0 the standard
- * requests, which usb_device.c answers from descriptors. A function (keyboard, tablet, disk) adds its own requests and endpoints.
+ * A full-speed USB device, as the wire sees it (USB 2.0, chapters 8 and 9): packets of endpoints, and behind endpoint 0
+ * the standard requests, which usb_device.c answers from descriptors. A function (keyboard, tablet, disk) adds its own
+ * requests and endpoints.
  *
  *   host controller --- usb_transact() ---> usb_device.c --- request(), in(), out() ---> usb_hid.c, usb_storage.c
  *                   <------ wake() --------
  *
- * Nothing is lost on this wire, so no packet comes twice, and data toggles need not be looked at. A device without data answers NAK, and
- * calls wake() when it has some: the host controller may poll slowly until then.
+ * Nothing is lost on this wire, so no packet comes twice, and data toggles need not be looked at. A device without data
+ * answers NAK, and calls wake() when it has some: the host controller may poll slowly until then.
  */
 #ifndef RINGER_DEVICES_USB_USB_DEVICE_H
 #define RINGER_DEVICES_USB_USB_DEVICE_H
@@ -57,8 +58,8 @@ struct usb_function {
     u32 configuration_bytes;
     /* String `index`, from 1. NULL: there is none. */
     const char *(*string)(struct usb_device *device, unsigned index);
-    /* A request that usb_device.c does not know. To the host: puts up to USB_CONTROL_BYTES into data, and their number into *bytes.
-     * From the host: there are *bytes. False: STALL. */
+    /* A request that usb_device.c does not know. To the host: puts up to USB_CONTROL_BYTES into data, and their number
+     * into *bytes. From the host: there are *bytes. False: STALL. */
     bool (*request)(struct usb_device *device, const struct usb_setup *setup, u8 *data, u32 *bytes);
     /* A packet of another endpoint: the number of bytes moved, or an enum usb_answer. */
     int (*in)(struct usb_device *device, unsigned endpoint, u8 *data);
@@ -91,8 +92,8 @@ struct usb_device {
 void usb_device_init(struct usb_device *device, const struct usb_function *function);
 /* The host resets the bus, or power comes. */
 void usb_device_reset(struct usb_device *device);
-/* A transaction. `data` holds the `bytes` of the host; for IN it has room for USB_PACKET_MAX. Returns the number of bytes that moved,
- * or an enum usb_answer. */
+/* A transaction. `data` holds the `bytes` of the host; for IN it has room for USB_PACKET_MAX. Returns the number of
+ * bytes that moved, or an enum usb_answer. */
 int usb_transact(struct usb_device *device, enum usb_pid pid, unsigned endpoint, u8 *data, u32 bytes);
 
 /* --- for functions --- */

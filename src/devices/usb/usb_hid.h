@@ -1,7 +1,8 @@
 /*
  * USB keyboard and tablet (HID 1.11; HID Usage Tables 1.12). One interrupt endpoint each, to the host.
  *
- *   keyboard   the boot protocol's report (HID 1.11 B.1): modifiers | 0 | six keys that are down. Lamps come by SET_REPORT.
+ *   keyboard   the boot protocol's report (HID 1.11 B.1): modifiers | 0 | six keys that are down. Lamps come
+ *              by SET_REPORT.
  *   tablet     buttons | x, 16 bits, 0 to 7FFFh | y | wheel: the pointer's place on the screen
  *
  * Events wait in a queue, a report for each, so that a short press is not lost between two polls.
@@ -54,7 +55,8 @@ void usb_tablet_init(struct usb_hid *hid, struct clock *clock, const struct usb_
 
 /* False: there is no room for the event. */
 bool usb_keyboard_key(struct usb_hid *hid, u8 usage, bool down);
-/* x and y: 0 to FFFFh over the whole screen; clicks of the wheel towards the user; buttons 0 left, 1 right, 2 middle, 3 back, 4 forward. */
+/* x and y: 0 to FFFFh over the whole screen; clicks of the wheel towards the user; buttons 0 left, 1 right, 2 middle, 3
+ * back, 4 forward. */
 void usb_tablet_point(struct usb_hid *hid, u16 x, u16 y, int wheel, u8 buttons);
 
 #endif

@@ -23,7 +23,8 @@ enum { GOOD = 0, FAILED = 1, PHASE_ERROR = 2 };
 /* clang-format off */
 static const u8 device_descriptor[] = {18, 1, 0x10, 0x01, 0, 0, 0, 64, 0xf4, 0x46, 0x01, 0x00, 0x00, 0x01, 1, 2, 3, 1};
 
-/* USB 2.0 tables 9-10 to 9-13: configuration 1 (200 mA), interface 0 (mass storage, SCSI, bulk-only), two bulk endpoints of 64 bytes. */
+/* USB 2.0 tables 9-10 to 9-13: configuration 1 (200 mA), interface 0 (mass storage, SCSI, bulk-only), two bulk
+ * endpoints of 64 bytes. */
 static const u8 configuration[] = {
     9, 2, 32, 0, 1, 1, 0, 0x80, 100,
     9, 4, 0, 0, 2, 8, 6, 0x50, 0,

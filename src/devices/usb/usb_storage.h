@@ -1,7 +1,8 @@
 /*
  * A USB disk (Mass Storage Class, Bulk-Only Transport 1.0) with SCSI commands (storage/scsi_unit.h).
  *
- *   host -> endpoint 2   command block wrapper, 31 bytes: "USBC" | tag, 4 | data length, 4 | direction | LUN | length | CDB, 16
+ *   host -> endpoint 2   command block wrapper, 31 bytes: "USBC" | tag, 4 | data length, 4 | direction | LUN |
+ *                        length | CDB, 16
  *   data, either way     as much as the wrapper says: what the unit does not have is filled with zeros (6.7.2), and
  *                        counted in the residue
  *   host <- endpoint 1   command status wrapper, 13 bytes: "USBS" | tag, 4 | residue, 4 | status

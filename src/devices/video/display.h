@@ -1,6 +1,6 @@
 /*
- * The display seam, between a device that makes a picture (the VGA) and its *viewers*: the SDL window, the VNC server, a
- * screenshot. There may be several viewers, each with its own thread and pace.
+ * The display seam, between a device that makes a picture (the VGA) and its *viewers*: the SDL window, the VNC server,
+ * a screenshot. There may be several viewers, each with its own thread and pace.
  *
  * The picture is the content of video memory, interpreted by the device's registers. The vCPU thread only copies
  * the registers and lists the parts of video memory that were written. The viewer draws the pixels in its own

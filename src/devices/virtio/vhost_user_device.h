@@ -2,9 +2,9 @@
  * Virtio devices with queues that another process serves (base/vhost.h): a file system (5.11), a disk (5.2), a
  * network card (5.1). This is the part that the kinds share; a kind is a row of facts.
  *
- * A chain that the driver offers becomes a request with a number, its cookie, and is the back end's until it has used it. A reset
- * takes all back at once, and waits until the back end has let go. When the back end is lost, requests fail: the
- * guest gets I/O errors, or a network card without a link.
+ * A chain that the driver offers becomes a request with a number, its cookie, and is the back end's until it has used
+ * it. A reset takes all back at once, and waits until the back end has let go. When the back end is lost, requests
+ * fail: the guest gets I/O errors, or a network card without a link.
  */
 #ifndef RINGER_DEVICES_VIRTIO_VHOST_USER_DEVICE_H
 #define RINGER_DEVICES_VIRTIO_VHOST_USER_DEVICE_H

@@ -9,8 +9,8 @@
  * 2. An invalid queue breaks the device: it sets DEVICE_NEEDS_RESET, and takes and gives no buffers until the driver
  *    resets it. The machine goes on.
  * 3. After a reset of the device or of one queue, no chain that was taken before the reset is given back: a chain has
- *    the epoch of its queue. Other threads may hold chains (`held`) and still write to their buffers. Until they release
- *    them the reset does not read as complete, so the driver waits (2.4.1, 2.6.1).
+ *    the epoch of its queue. Other threads may hold chains (`held`) and still write to their buffers. Until they
+ *    release them the reset does not read as complete, so the driver waits (2.4.1, 2.6.1).
  */
 #ifndef RINGER_DEVICES_VIRTIO_VIRTIO_H
 #define RINGER_DEVICES_VIRTIO_VIRTIO_H

@@ -1,7 +1,7 @@
 /*
- * A virtio 9P transport (its specification is in version 1.2's list of device types only; Linux' net/9p/trans_virtio.c and QEMU's
- * hw/9pfs are what drivers and devices agree on). It carries the messages of a file server, one a chain, and knows nothing about
- * them.
+ * A virtio 9P transport (its specification is in version 1.2's list of device types only; Linux' net/9p/trans_virtio.c
+ * and QEMU's hw/9pfs are what drivers and devices agree on). It carries the messages of a file server, one a chain, and
+ * knows nothing about them.
  *
  *   chain           read: a message | written: the reply
  *   configuration   length of the tag, 16 bits | the tag, by which the guest mounts the folder

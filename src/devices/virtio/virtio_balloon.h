@@ -1,10 +1,11 @@
 /*
- * A virtio memory balloon (5.5): the host asks the guest for memory by a target, and the driver gives pages away (inflate) and
- * takes them back (deflate). The driver also reports free pages and, when it is asked, statistics.
+ * A virtio memory balloon (5.5): the host asks the guest for memory by a target, and the driver gives pages away
+ * (inflate) and takes them back (deflate). The driver also reports free pages and, when it is asked, statistics.
  *
  *   queue 0   inflate   32-bit page numbers: the host may have these pages
  *   queue 1   deflate   page numbers that the guest uses again
- *   queue 2   stats     one buffer of records (tag, 16 bits; value, 64 bits), which the device keeps until it wants new ones
+ *   queue 2   stats     one buffer of records (tag, 16 bits; value, 64 bits), which the device keeps until it
+ *                       wants new ones
  *   queue 3   reports   the free pages themselves, as writable buffers
  *
  * A page that is given away or reported reads as zeros. A reset of the device gives all pages back to the guest.

@@ -1,10 +1,11 @@
 /*
  * A virtio console (5.3): ports with bytes in both directions, without a rate. Port 0 exists always. With
- * VIRTIO_CONSOLE_F_MULTIPORT there are more, consoles (hvc1, ...) and serial ports with names (/dev/virtio-ports/NAME in
- * Linux), and messages about them on two control queues.
+ * VIRTIO_CONSOLE_F_MULTIPORT there are more, consoles (hvc1, ...) and serial ports with names (/dev/virtio-ports/NAME
+ * in Linux), and messages about them on two control queues.
  *
- * Output of the guest is passed on at once, in pieces small enough to let other work go on, as long as the sink takes it.
- * Input waits with the sender until the guest has given a buffer for it; that of a serial port, until a program has opened it.
+ * Output of the guest is passed on at once, in pieces small enough to let other work go on, as long as the sink takes
+ * it. Input waits with the sender until the guest has given a buffer for it; that of a serial port, until a program has
+ * opened it.
  */
 #ifndef RINGER_DEVICES_VIRTIO_VIRTIO_CONSOLE_H
 #define RINGER_DEVICES_VIRTIO_VIRTIO_CONSOLE_H

@@ -493,8 +493,8 @@ static void reset(struct virtio *virtio)
     put_link(net);
 }
 
-/* The cable gives back what it has of both queues. Frames that were not sent are lost, as they may be on any network. The buffers of a receive
- * queue that was not reset are offered again. */
+/* The cable gives back what it has of both queues. Frames that were not sent are lost, as they may be on any network.
+ * The buffers of a receive queue that was not reset are offered again. */
 static void queue_reset(struct virtio *virtio, unsigned queue)
 {
     struct virtio_net *net = container_of(virtio, struct virtio_net, virtio);

@@ -150,8 +150,8 @@ static void expect_next(const struct virtio *virtio, const struct virtio_queue *
 
 static bool is_served(const struct virtio *virtio, const struct virtio_queue *q)
 {
-    /* No buffer is taken or given back before the driver is ready (2.1.2). A legacy driver may report that too late, and
-     * may not enable the bus master. */
+    /* No buffer is taken or given back before the driver is ready (2.1.2). A legacy driver may report that too late,
+     * and may not enable the bus master. */
     bool ready = (virtio->status & VIRTIO_DRIVER_OK) && pci_is_master(&virtio->pci);
     return q->enabled && !(virtio->status & VIRTIO_NEEDS_RESET) && (virtio_is_legacy(virtio) || ready);
 }

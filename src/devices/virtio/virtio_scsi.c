@@ -61,7 +61,8 @@ static bool has_target(const struct virtio_scsi *scsi, u8 target)
 enum { TRANSPORT_RESET = 1, EVENTS_MISSED = (int)0x80000000u };
 enum { REASON_RESCAN = 1, REASON_REMOVED = 2 };
 
-/* 5.6.6.3.1. A driver that gave no buffer learns with the next event, or when it next fills the queue, that it has missed one. */
+/* 5.6.6.3.1. A driver that gave no buffer learns with the next event, or when it next fills the queue, that it has
+ * missed one. */
 static void send_event(struct virtio_scsi *scsi, u32 event, const struct virtio_scsi_unit *unit, u32 reason)
 {
     struct virtio_chain *chain = &scsi->event;

@@ -6,7 +6,8 @@
  *   queue 2   requests
  *
  *   request   read:    LUN, 8 | id, 8 | attribute, priority, CRN | CDB | data to the unit
- *             written: sense length, 4 | residual, 4 | status qualifier, 2 | status | response | sense | data from the unit
+ *             written: sense length, 4 | residual, 4 | status qualifier, 2 | status | response | sense |
+ *                      data from the unit
  *   LUN       1, target, 40h | LUN high, LUN low, 0 0 0 0
  *
  * The host's I/O cannot be aborted. A task management function that aborts tasks is therefore complete when they are.

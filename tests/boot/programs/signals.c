@@ -21,7 +21,8 @@ static void tick(int signal)
     __asm__ volatile("pcmpeqd %%xmm0, %%xmm0\n pxor %%xmm1, %%xmm1\n pcmpeqd %%xmm7, %%xmm7" : : : "memory");
 }
 
-/* Computes a sum and keeps its parts in x87 and SSE registers all the time. Returns false if one of them has changed. */
+/* Computes a sum and keeps its parts in x87 and SSE registers all the time. Returns false if one of them has
+ * changed. */
 static bool steady(u32 rounds, u32 seed)
 {
     u32 out[8][4] __attribute__((aligned(16))), in[4] __attribute__((aligned(16)));

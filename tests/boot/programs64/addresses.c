@@ -1,4 +1,5 @@
-/* Addresses of 64-bit mode: those that are not canonical, that wrap, that belong to the kernel, that cross 4 GB, and any at all. */
+/* Addresses of 64-bit mode: those that are not canonical, that wrap, that belong to the kernel, that cross 4 GB, and
+ * any at all. */
 #define _GNU_SOURCE
 #include "hazards64.h"
 
@@ -213,7 +214,8 @@ static void wrapping(void)
     check_eq(caught64.regs.rax, 5);
 }
 
-/* Code at any address: constants, data behind and before it by RIP, calls, a loop. RAX: a sum that depends on the data. */
+/* Code at any address: constants, data behind and before it by RIP, calls, a loop. RAX: a sum that depends on the
+ * data. */
 SNIPPET(
     m_code,
     "mov m_data(%rip), %rax\n lea m_data(%rip), %rcx\n add 8(%rcx), %rax\n mov $1000, %r10d\n"

@@ -1,6 +1,7 @@
 /*
- * What a 64-bit kernel does for programs in ways of its own: SYSCALL's registers, the vsyscall page, restartable sequences, seccomp
- * filters and eBPF programs (both compiled by the kernel), GS bases, single steps, performance events.
+ * What a 64-bit kernel does for programs in ways of its own: SYSCALL's registers, the vsyscall page, restartable
+ * sequences, seccomp filters and eBPF programs (both compiled by the kernel), GS bases, single steps, performance
+ * events.
  */
 #define _GNU_SOURCE
 #include "hazards64.h"

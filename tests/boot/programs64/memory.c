@@ -1,4 +1,5 @@
-/* Huge pages, swap and core dumps. A test is left out where the machine lacks what it needs; the boot test looks whether the machine had it. */
+/* Huge pages, swap and core dumps. A test is left out where the machine lacks what it needs; the boot test looks
+ * whether the machine had it. */
 #define _GNU_SOURCE
 #include "hazards64.h"
 

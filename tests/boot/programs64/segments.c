@@ -1,6 +1,7 @@
 /*
- * 32-bit and 16-bit code, stacks and data segments in a 64-bit process, from descriptors of the LDT (modify_ldt): far calls there and
- * back, limits, bases, and returns by IRET to a 16-bit stack. What lies above 32 bits in the registers is looked at afterwards.
+ * 32-bit and 16-bit code, stacks and data segments in a 64-bit process, from descriptors of the LDT (modify_ldt): far
+ * calls there and back, limits, bases, and returns by IRET to a 16-bit stack. What lies above 32 bits in the registers
+ * is looked at afterwards.
  */
 #define _GNU_SOURCE
 #include "hazards64.h"
@@ -216,7 +217,8 @@ static void data(void)
     check_eq(caught64.code, 0x80);
 }
 
-/* A stack at the edges of its segment, in 32-bit code: the limit is #SS. EBX: the selector, EDX: where the stack begins. */
+/* A stack at the edges of its segment, in 32-bit code: the limit is #SS. EBX: the selector, EDX: where the stack
+ * begins. */
 SNIPPET(g_edge, ".code32\n mov %esp, %ebp\n mov %ss, %eax\n mov %ebx, %ss\n mov %edx, %esp\n"
                 ".globl g_edge_push\n g_edge_push: push %ecx\n pop %edi\n mov %eax, %ss\n mov %ebp, %esp\n "
                 ".byte 0xcb\n .code64");
@@ -260,8 +262,9 @@ static void edges(void)
 }
 
 /*
- * IRET to a 16-bit stack: it loads SP alone, so the kernel goes through a stack of its own for that (espfix64). The handler of
- * SIGUSR1 changes the frame, and sigreturn ends in 16-bit or 32-bit code with that stack. An INT3 there shows what arrived.
+ * IRET to a 16-bit stack: it loads SP alone, so the kernel goes through a stack of its own for that (espfix64). The
+ * handler of SIGUSR1 changes the frame, and sigreturn ends in 16-bit or 32-bit code with that stack. An INT3 there
+ * shows what arrived.
  */
 static u16 return_cs, return_ss;
 static u64 return_rip, return_rsp;
@@ -275,9 +278,8 @@ static void change_frame(int signal, siginfo_t *info, void *context)
     regs[REG_RSP] = (greg_t)return_rsp;
     regs[REG_RAX] = 0x4142;
 }
-SNIPPET(
-    g_raise,
-    "mov $39, %eax\n syscall\n mov %eax, %edi\n mov $10, %esi\n mov $62, %eax\n syscall\n ud2"); /* kill(getpid(), 10) */
+/* kill(getpid(), 10) */
+SNIPPET(g_raise, "mov $39, %eax\n syscall\n mov %eax, %edi\n mov $10, %esi\n mov $62, %eax\n syscall\n ud2");
 
 static void sixteen_bit_stack(void)
 {
