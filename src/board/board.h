@@ -91,7 +91,8 @@ struct board_device {
     void *device; /* made by its wire file; NULL: not yet */
     void (*reset)(void *device);
     void (*destroy)(void *device);
-    u8 devfn; /* on the PCI bus; 0: it is on another one */
+    u8 devfn;   /* on the PCI bus; 0: it is on another one */
+    u64 chosen; /* the value of its property that is `chosen` */
 };
 
 /* Something that firmware can boot from. */
@@ -190,6 +191,8 @@ void board_stop(struct board *board, enum stop_cause cause, int status, const ch
 bool board_create_devices(struct board *board, char *error, size_t error_bytes);
 /* The number of an option in options->devices, and so of its board_device. */
 unsigned board_number_of(const struct board *board, const struct device_option *option);
+/* The device has this value of its property that is `chosen`, given or not. */
+void board_choose(struct board *board, const struct device_option *option, u64 value);
 void board_reset_devices(struct board *board);
 void board_destroy_devices(struct board *board);
 

@@ -26,6 +26,11 @@ void board_add_device(struct board *board, const struct device_option *option, v
     slot->destroy = destroy;
 }
 
+void board_choose(struct board *board, const struct device_option *option, u64 value)
+{
+    board->device[board_number_of(board, option)].chosen = value;
+}
+
 void *board_parent(const struct board *board, const struct device_option *option)
 {
     assert(option->parent);
@@ -38,7 +43,7 @@ static bool is_reserved(const struct board *board, unsigned slot)
     const struct device_options *options = &board->options->devices;
     for (unsigned n = 0; n < options->count; n++)
         if (options->device[n].type && options->device[n].type->bus == &bus_pci &&
-            (device_number(&options->device[n], "addr", 0) & 31) == slot)
+            (device_number(&options->device[n], "addr") & 31) == slot)
             return true;
     return false;
 }
@@ -62,8 +67,8 @@ bool board_find_slot(struct board *board, const struct device_option *option, u8
                      size_t error_bytes)
 {
     const struct pci_bus *bus = &board->pci;
-    unsigned slot = (unsigned)device_number(option, "addr", 0) & 31;
-    unsigned function = (unsigned)device_number(option, "addr", 0) >> 5;
+    unsigned slot = (unsigned)device_number(option, "addr") & 31;
+    unsigned function = (unsigned)device_number(option, "addr") >> 5;
     if (function) return find_function(board, option, slot, function, devfn, error, error_bytes);
     if (slot && bus->device[PCI_DEVFN(slot, 0)]) return SAY("there is a device in PCI slot %x already", slot);
     if (!slot) slot = FIRST_SLOT;

@@ -31,8 +31,7 @@ static void end(void *machine, u32 status)
 
 static bool check_exit(const struct device_option *option, char *error, size_t error_bytes)
 {
-    u64 port = device_number(option, "iobase", EXIT_PORT),
-        bytes = device_number(option, "iosize", EXIT_BYTES);
+    u64 port = device_number(option, "iobase"), bytes = device_number(option, "iosize");
     if ((bytes == 1 || bytes == 2 || bytes == 4) && port + bytes <= PORT_COUNT) return true;
     return SAY("-device isa-debug-exit takes iobase=PORT and iosize=1, 2 or 4");
 }
@@ -41,18 +40,17 @@ static bool create_exit(struct board *board, const struct device_option *option,
                         size_t error_bytes)
 {
     struct debug_exit *port = malloc(sizeof(*port));
-    u8 bytes = (u8)device_number(option, "iosize", EXIT_BYTES);
+    u8 bytes = (u8)device_number(option, "iosize");
     if (!port) return SAY("out of memory");
     debug_exit_init(port, end, board);
     board_add_device(board, option, port, NULL, free);
-    ports_claim(&board->ports, (u16)device_number(option, "iobase", EXIT_PORT), bytes, bytes, &debug_exit_ops,
-                port);
+    ports_claim(&board->ports, (u16)device_number(option, "iobase"), bytes, bytes, &debug_exit_ops, port);
     return true;
 }
 
 static const struct property exit_properties[] = {
-    {"iobase", PROPERTY_NUMBER, .help = "port (default 501h)", .most = 0xffff},
-    {"iosize", PROPERTY_NUMBER, .help = "1, 2 or 4 bytes (default 2)", .most = 4},
+    {"iobase", PROPERTY_NUMBER, .help = "port (default 501h)", .most = 0xffff, .preset = EXIT_PORT},
+    {"iosize", PROPERTY_NUMBER, .help = "1, 2 or 4 bytes (default 2)", .most = 4, .preset = EXIT_BYTES},
     {0},
 };
 
@@ -101,14 +99,13 @@ static bool create_console(struct board *board, const struct device_option *opti
     board_add_device(board, option, output, NULL, destroy_console);
     board_add_link(board, &output->link);
     debug_console_init(&output->port, transmit, output);
-    ports_claim(&board->ports, (u16)device_number(option, "iobase", CONSOLE_PORT), 1, 1, &debug_console_ops,
-                &output->port);
+    ports_claim(&board->ports, (u16)device_number(option, "iobase"), 1, 1, &debug_console_ops, &output->port);
     return true;
 }
 
 static const struct property console_properties[] = {
     {"chardev", PROPERTY_CHARDEV, .help = "where the bytes go", .required = true},
-    {"iobase", PROPERTY_NUMBER, .help = "port (default E9h)", .most = 0xffff},
+    {"iobase", PROPERTY_NUMBER, .help = "port (default E9h)", .most = 0xffff, .preset = CONSOLE_PORT},
     {0},
 };
 

@@ -54,7 +54,7 @@ void wire_floppy_reset(struct wire_floppy *wire)
 
 static const struct property properties[] = {
     {"drive", PROPERTY_DRIVE, .help = "what is in it", .required = true},
-    {"bootindex", PROPERTY_NUMBER, .help = "firmware tries small numbers first", .most = 99},
+    {"bootindex", PROPERTY_BOOT, .help = "firmware tries small numbers first"},
     {0},
 };
 

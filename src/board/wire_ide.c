@@ -70,7 +70,7 @@ void wire_ide_suspend(struct wire_ide *wire)
 static const struct property properties[] = {
     {"drive", PROPERTY_DRIVE, .help = "what is in it", .required = true},
     {"serial", PROPERTY_TEXT, .help = "serial number, for the guest"},
-    {"bootindex", PROPERTY_NUMBER, .help = "firmware tries small numbers first", .most = 99},
+    {"bootindex", PROPERTY_BOOT, .help = "firmware tries small numbers first"},
     {0},
 };
 

@@ -73,26 +73,25 @@ static bool create_pci(struct board *board, const struct device_option *option, 
 static bool create_isa(struct board *board, const struct device_option *option, char *error,
                        size_t error_bytes)
 {
-    enum { IOBASE = 0x300, IRQ = 9 };
     u8 mac[NET_MAC_BYTES];
     struct net_cable *cable = wire_net_cable(board, option, error, error_bytes);
     if (!cable) return false;
     wire_net_mac(board, option, mac);
     struct card *card = calloc(1, sizeof(*card));
     if (!card) return out_of_memory(card, error, error_bytes);
-    card->irq = &board->irq[device_number(option, "irq", IRQ)];
+    card->irq = &board->irq[device_number(option, "irq")];
     if (!ne2000_init(&card->ne, false, interrupt_isa, card, mac, cable))
         return out_of_memory(card, error, error_bytes);
     struct port_range *range = ports_add(&board->ports, NE2000_IO_BYTES, 4, &ne2000_ops, &card->ne);
     ports_set_string(range, &ne2000_string_ops);
-    ports_move(&board->ports, range, (u16)device_number(option, "iobase", IOBASE), true);
+    ports_move(&board->ports, range, (u16)device_number(option, "iobase"), true);
     board_add_device(board, option, card, reset, destroy);
     return true;
 }
 
 static bool check_isa(const struct device_option *option, char *error, size_t error_bytes)
 {
-    u64 base = device_number(option, "iobase", 0x300), irq = device_number(option, "irq", 9);
+    u64 base = device_number(option, "iobase"), irq = device_number(option, "irq");
     if (base >= 0x200 && base % NE2000_IO_BYTES == 0 && irq >= 3) return true;
     snprintf(error, error_bytes,
              "-device ne2k_isa: iobase is a multiple of 20h from 200h on, and irq 3 to 15");
@@ -102,8 +101,9 @@ static bool check_isa(const struct device_option *option, char *error, size_t er
 static const struct property pci_properties[] = {NET_PROPERTIES, NET_BOOT_PROPERTIES, {0}};
 static const struct property isa_properties[] = {
     NET_PROPERTIES,
-    {"iobase", PROPERTY_NUMBER, .help = "the first of 32 ports (default: 0x300)", .most = 0xffe0},
-    {"irq", PROPERTY_NUMBER, .help = "interrupt line (default: 9)", .most = 15},
+    {"iobase", PROPERTY_NUMBER, .help = "the first of 32 ports (default: 0x300)", .most = 0xffe0,
+     .preset = 0x300},
+    {"irq", PROPERTY_NUMBER, .help = "interrupt line (default: 9)", .most = 15, .preset = 9},
     {0},
 };
 

@@ -287,8 +287,9 @@ struct net_cable *wire_net_cable(struct board *board, const struct device_option
 
 void wire_net_mac(struct board *board, const struct device_option *option, u8 mac[NET_MAC_BYTES])
 {
-    u64 address = device_number(option, "mac", 0x525400123456 + board->net->cards);
-    if (!device_text(option, "mac")) board->net->cards++;
+    u64 address = device_number(option, "mac");
+    if (!device_text(option, "mac")) address = 0x525400123456 + board->net->cards++;
+    board_choose(board, option, address);
     for (unsigned n = 0; n < NET_MAC_BYTES; n++)
         mac[n] = (u8)(address >> (40 - 8 * n));
 }
@@ -298,7 +299,7 @@ static bool find_rom(struct board *board, const struct device_option *option, co
                      char path[FIRMWARE_PATH_BYTES])
 {
     const char *file = device_text(option, "romfile");
-    if (!device_number(option, "rombar", 1) || (file && !*file)) return false;
+    if (!device_number(option, "rombar") || (file && !*file)) return false;
     /* As QEMU has it: a file, or one in the directories of firmware. */
     snprintf(path, FIRMWARE_PATH_BYTES, "%s", file ? file : name);
     if (file && (strchr(file, '/') || !access(file, R_OK))) return true;
@@ -335,9 +336,8 @@ bool wire_net_boot(struct board *board, const struct device_option *option, stru
 {
     char path[FIRMWARE_PATH_BYTES];
     struct wire_net *wire = board->net;
-    unsigned index =
-        device_text(option, "bootindex") ? (unsigned)device_number(option, "bootindex", 0) + 1 : 0;
-    board_add_boot_entry(board, index, "/pci@i0cf8/ethernet@%x/ethernet-phy@0", pci->devfn >> 3);
+    board_add_boot_entry(board, device_boot_index(option, 0), "/pci@i0cf8/ethernet@%x/ethernet-phy@0",
+                         pci->devfn >> 3);
     for (unsigned n = 0; n < wire->count && find_rom(board, option, name, path); n++) {
         u32 bytes;
         if (&wire->net[n].end.cable != cable) continue;

@@ -52,13 +52,14 @@ void wire_net_release(struct board *board, const struct device_option *card);
 #define NET_PROPERTIES                                                                                       \
     {"netdev", PROPERTY_TEXT, .help = "the id of a -netdev (default: the cable is not plugged in)"},         \
     {                                                                                                        \
-        "mac", PROPERTY_MAC, .help = "the card's address (default: 52:54:00:12:34:56 and following)"         \
+        "mac", PROPERTY_MAC, .help = "the card's address (default: 52:54:00:12:34:56 and following)",        \
+                             .chosen = true                                                                  \
     }
 #define NET_BOOT_PROPERTIES                                                                                  \
-    {"bootindex", PROPERTY_NUMBER, .help = "firmware tries small numbers first", .most = 99},                \
+    {"bootindex", PROPERTY_BOOT, .help = "firmware tries small numbers first"},                              \
         {"romfile", PROPERTY_FILE, .help = "the boot ROM (default: of Debian's ipxe-qemu; empty: none)"},    \
     {                                                                                                        \
-        "rombar", PROPERTY_NUMBER, .help = "0: no boot ROM", .most = 1                                       \
+        "rombar", PROPERTY_NUMBER, .help = "0: no boot ROM", .most = 1, .preset = 1                          \
     }
 /* The network that the option names; NULL: it names none that there is. */
 const struct netdev_option *wire_net_option(const struct board *board, const struct device_option *option);

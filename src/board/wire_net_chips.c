@@ -55,7 +55,7 @@ static void destroy_e1000(void *chip)
 
 static bool init_rtl8139(void *chip, const struct seat *s)
 {
-    bool plus = device_number(s->option, "chip", CHIP_C_PLUS) == CHIP_C_PLUS;
+    bool plus = device_number(s->option, "chip") == CHIP_C_PLUS;
     return rtl8139_init(chip, &s->board->pci, &s->board->dma, s->board->clock, s->devfn, plus, s->mac,
                         s->cable);
 }
@@ -122,7 +122,8 @@ static const struct property properties[] = {NET_PROPERTIES, NET_BOOT_PROPERTIES
 static const struct property rtl8139_properties[] = {
     NET_PROPERTIES,
     NET_BOOT_PROPERTIES,
-    {"chip", PROPERTY_CHOICE, .help = "RTL8139C+ (default) or its predecessor RTL8139C", .choices = "c+ c"},
+    {"chip", PROPERTY_CHOICE, .help = "RTL8139C+ (default) or its predecessor RTL8139C", .choices = "c+ c",
+     .preset = CHIP_C_PLUS},
     {0},
 };
 

@@ -151,15 +151,14 @@ static bool create_storage(struct board *board, const struct device_option *opti
     struct uhci *uhci = board_parent(board, option);
     struct drive *drive = drives_by_id(board->drives, device_text(option, "drive"));
     const char *serial = device_text(option, "serial");
-    const struct scsi_unit_options options = {.removable = device_number(option, "removable", 0),
+    const struct scsi_unit_options options = {.removable = device_number(option, "removable"),
                                               .serial = serial ? serial : drive->serial};
     struct usb_storage *storage = calloc(1, sizeof(*storage));
     if (!storage) return SAY("out of memory");
     board_add_device(board, option, storage, NULL, destroy_storage);
     usb_storage_init(storage, drive_disk(drive), &options);
     int port = uhci_plug(uhci, &storage->usb);
-    unsigned index = device_text(option, "bootindex") ? (unsigned)device_number(option, "bootindex", 0) + 1
-                                                      : drive->boot_index;
+    unsigned index = device_boot_index(option, drive->boot_index);
     board_add_boot_entry(board, index, "/pci@i0cf8/usb@%x/storage@%x/channel@0/disk@0,0",
                          uhci->pci.devfn >> 3, (unsigned)port + 1);
     return true;
@@ -169,7 +168,7 @@ static const struct property storage_properties[] = {
     {"drive", PROPERTY_DRIVE, .help = "what is on it", .required = true},
     {"serial", PROPERTY_TEXT, .help = "serial number"},
     {"removable", PROPERTY_SWITCH, .help = "the medium can be removed"},
-    {"bootindex", PROPERTY_NUMBER, .help = "firmware tries small numbers first", .most = 99},
+    {"bootindex", PROPERTY_BOOT, .help = "firmware tries small numbers first"},
     {0},
 };
 

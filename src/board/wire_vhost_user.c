@@ -68,7 +68,7 @@ static bool check_fs(const struct device_option *option, char *error, size_t err
 {
     if (strlen(device_text(option, "tag")) > VHOST_USER_FS_TAG_BYTES)
         return SAY("-device vhost-user-fs-pci: tag has %u bytes at most", VHOST_USER_FS_TAG_BYTES);
-    return !device_number(option, "disable-modern", 0) ||
+    return !device_number(option, "disable-modern") ||
            SAY("-device vhost-user-fs-pci: it has no legacy interface, so disable-modern leaves it none");
 }
 
@@ -84,13 +84,14 @@ static bool create_fs(struct board *board, const struct device_option *option, c
 #define VHOST_USER_PROPERTIES                                                                                \
     {"chardev", PROPERTY_SOCKET, .help = "the socket of the back end", .required = true},                    \
     {                                                                                                        \
-        "queue-size", PROPERTY_NUMBER, .help = "ignored: the queues have 256 entries", .most = 1024          \
+        "queue-size", PROPERTY_NUMBER, .help = "ignored: the queues have 256 entries", .most = 1024,         \
+                                       .preset = 256                                                         \
     }
 
 static const struct property fs_properties[] = {
     VHOST_USER_PROPERTIES,
     {"tag", PROPERTY_TEXT, .help = "the name by which the guest mounts it", .required = true},
-    {"num-request-queues", PROPERTY_NUMBER, .help = "ignored: there is one", .most = 1024},
+    {"num-request-queues", PROPERTY_NUMBER, .help = "ignored: there is one", .most = 1024, .preset = 1},
     VIRTIO_PROPERTIES,
     {0},
 };
@@ -113,16 +114,14 @@ static bool create_blk(struct board *board, const struct device_option *option, 
     if (!wire_vhost_user(board, option, device_chardev(option, "chardev"), &vhost_user_blk_kind, NULL, &devfn,
                          error, error_bytes))
         return false;
-    unsigned index =
-        device_text(option, "bootindex") ? (unsigned)device_number(option, "bootindex", 0) + 1 : 0;
-    board_add_boot_entry(board, index, "/pci@i0cf8/scsi@%x/disk@0,0", devfn >> 3);
+    board_add_boot_entry(board, device_boot_index(option, 0), "/pci@i0cf8/scsi@%x/disk@0,0", devfn >> 3);
     return true;
 }
 
 static const struct property blk_properties[] = {
     VHOST_USER_PROPERTIES,
-    {"num-queues", PROPERTY_NUMBER, .help = "ignored: there is one", .most = 1024},
-    {"bootindex", PROPERTY_NUMBER, .help = "firmware tries small numbers first", .most = 99},
+    {"num-queues", PROPERTY_NUMBER, .help = "ignored: there is one", .most = 1024, .preset = 1},
+    {"bootindex", PROPERTY_BOOT, .help = "firmware tries small numbers first"},
     VIRTIO_PROPERTIES,
     {0},
 };

@@ -4,8 +4,7 @@
 
 bool virtio_check(const struct device_option *option, char *error, size_t error_bytes)
 {
-    if (!device_number(option, "disable-legacy", 0) || !device_number(option, "disable-modern", 0))
-        return true;
+    if (!device_number(option, "disable-legacy") || !device_number(option, "disable-modern")) return true;
     snprintf(error, error_bytes, "-device %s: only one of its interfaces, legacy and modern, can be disabled",
              option->type->name);
     return false;
@@ -14,8 +13,8 @@ bool virtio_check(const struct device_option *option, char *error, size_t error_
 bool virtio_configure(struct board *board, const struct device_option *option, struct virtio_options *virtio,
                       char *error, size_t error_bytes)
 {
-    virtio->no_legacy = device_number(option, "disable-legacy", 0);
-    virtio->no_modern = device_number(option, "disable-modern", 0);
+    virtio->no_legacy = device_number(option, "disable-legacy");
+    virtio->no_modern = device_number(option, "disable-modern");
     return board_find_slot(board, option, &virtio->devfn, error, error_bytes);
 }
 

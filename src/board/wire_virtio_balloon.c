@@ -58,8 +58,8 @@ static void destroy(void *device)
 static bool create(struct board *board, const struct device_option *option, char *error, size_t error_bytes)
 {
     struct virtio_options virtio;
-    struct virtio_balloon_options how = {.deflate_on_oom = device_number(option, "deflate-on-oom", 0),
-                                         .reporting = device_number(option, "free-page-reporting", 0)};
+    struct virtio_balloon_options how = {.deflate_on_oom = device_number(option, "deflate-on-oom"),
+                                         .reporting = device_number(option, "free-page-reporting")};
     if (!virtio_configure(board, option, &virtio, error, error_bytes)) return false;
     struct wired_balloon *wired = calloc(1, sizeof(*wired));
     if (!wired) {

@@ -20,8 +20,7 @@ static bool create(struct board *board, const struct device_option *option, char
         return false;
     }
     board_add_device(board, option, blk, virtio_reset_line, free);
-    unsigned index = device_text(option, "bootindex") ? (unsigned)device_number(option, "bootindex", 0) + 1
-                                                      : drive->boot_index;
+    unsigned index = device_boot_index(option, drive->boot_index);
     board_add_boot_entry(board, index, "/pci@i0cf8/scsi@%x/disk@0,0", virtio.devfn >> 3);
     virtio_blk_init(blk, &board->pci, &board->dma, &virtio, drive_disk(drive), serial ? serial : "");
     return true;
@@ -30,7 +29,7 @@ static bool create(struct board *board, const struct device_option *option, char
 static const struct property properties[] = {
     {"drive", PROPERTY_DRIVE, .help = "what is in it", .required = true},
     {"serial", PROPERTY_TEXT, .help = "serial number, for the guest"},
-    {"bootindex", PROPERTY_NUMBER, .help = "firmware tries small numbers first", .most = 99},
+    {"bootindex", PROPERTY_BOOT, .help = "firmware tries small numbers first"},
     VIRTIO_PROPERTIES,
     {0},
 };

@@ -30,7 +30,7 @@ static bool create_vhost_user(struct board *board, const struct device_option *o
 static bool create(struct board *board, const struct device_option *option, char *error, size_t error_bytes)
 {
     struct virtio_options virtio;
-    struct virtio_net_options options = {.mtu = (u16)device_number(option, "host_mtu", 0)};
+    struct virtio_net_options options = {.mtu = (u16)device_number(option, "host_mtu")};
     struct net_cable *cable = wire_net_cable(board, option, error, error_bytes);
     const struct netdev_option *netdev = wire_net_option(board, option);
     if (cable && netdev && netdev->kind == NETDEV_VHOST_USER)

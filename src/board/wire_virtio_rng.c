@@ -83,15 +83,16 @@ static bool create(struct board *board, const struct device_option *option, char
                     : wired->fd >= 0     ? file_random
                                          : host_random,
                     wired);
-    wired->rng.period_bytes = device_number(option, "max-bytes", 0);
-    wired->rng.period_ns = device_number(option, "period", 65536) * 1000000;
+    wired->rng.period_bytes = device_text(option, "max-bytes") ? device_number(option, "max-bytes") : 0;
+    wired->rng.period_ns = device_number(option, "period") * 1000000;
     return true;
 }
 
 static const struct property properties[] = {
     {"rng", PROPERTY_TEXT, .help = "id of an -object rng-random (default: the host's generator)"},
-    {"max-bytes", PROPERTY_NUMBER, .help = "the most bytes in a period", .most = UINT32_MAX},
-    {"period", PROPERTY_NUMBER, .help = "of max-bytes, in milliseconds", .most = UINT32_MAX},
+    {"max-bytes", PROPERTY_NUMBER, .help = "the most bytes in a period", .most = UINT32_MAX,
+     .preset = INT64_MAX},
+    {"period", PROPERTY_NUMBER, .help = "of max-bytes, in milliseconds", .most = UINT32_MAX, .preset = 65536},
     VIRTIO_PROPERTIES,
     {0},
 };

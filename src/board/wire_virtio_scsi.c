@@ -17,7 +17,7 @@ static const struct property bus_properties[] = {
     {"id", PROPERTY_TEXT, .help = "a name"},
     {"bus", PROPERTY_TEXT, .help = "the virtio-scsi-pci it plugs into (default: the last one before it)"},
     {"channel", PROPERTY_NUMBER, .help = "0", .most = 0},
-    {"scsi-id", PROPERTY_NUMBER, .help = "target (default: the first free one)", .most = 255},
+    {"scsi-id", PROPERTY_NUMBER, .help = "target (default: the first free one)", .most = 255, .chosen = true},
     {"lun", PROPERTY_NUMBER, .help = "number of the unit in its target (default 0)", .most = 16383},
     {0},
 };
@@ -63,7 +63,7 @@ const struct device_type virtio_scsi_type = {
 static bool attach(struct virtio_scsi *scsi, const struct device_option *option, u16 lun,
                    struct scsi_unit *unit, unsigned *target)
 {
-    *target = (unsigned)device_number(option, "scsi-id", 0);
+    *target = (unsigned)device_number(option, "scsi-id");
     if (device_text(option, "scsi-id")) return virtio_scsi_attach(scsi, (u8)*target, lun, unit);
     for (; *target < 256; ++*target)
         if (virtio_scsi_attach(scsi, (u8)*target, lun, unit)) return true;
@@ -77,12 +77,12 @@ static bool create_unit(struct board *board, const struct device_option *option,
     struct drive *drive = drives_by_id(board->drives, device_text(option, "drive"));
     const char *serial = device_text(option, "serial");
     const struct scsi_unit_options options = {.cd = option->type->medium == MEDIUM_CDROM,
-                                              .removable = device_number(option, "removable", 0),
+                                              .removable = device_number(option, "removable"),
                                               .vendor = device_text(option, "vendor"),
                                               .product = device_text(option, "product"),
                                               .revision = device_text(option, "ver"),
                                               .serial = serial ? serial : drive->serial};
-    u16 lun = (u16)device_number(option, "lun", 0);
+    u16 lun = (u16)device_number(option, "lun");
     unsigned target;
     struct scsi_unit *unit = calloc(1, sizeof(*unit));
     if (!unit) return SAY("out of memory");
@@ -92,8 +92,8 @@ static bool create_unit(struct board *board, const struct device_option *option,
         return SAY("-device %s: the SCSI address is taken, or there is none left", option->type->name);
     }
     board_add_device(board, option, unit, NULL, free);
-    unsigned index = device_text(option, "bootindex") ? (unsigned)device_number(option, "bootindex", 0) + 1
-                                                      : drive->boot_index;
+    board_choose(board, option, target);
+    unsigned index = device_boot_index(option, drive->boot_index);
     board_add_boot_entry(board, index, "/pci@i0cf8/scsi@%x/channel@0/disk@%x,%x", host->devfn >> 3, target,
                          lun);
     return true;
@@ -114,7 +114,7 @@ static const struct property unit_properties[] = {
     {"product", PROPERTY_TEXT, .help = "product, 16 characters"},
     {"ver", PROPERTY_TEXT, .help = "revision, 4 characters"},
     {"removable", PROPERTY_SWITCH, .help = "the medium can be removed"},
-    {"bootindex", PROPERTY_NUMBER, .help = "firmware tries small numbers first", .most = 99},
+    {"bootindex", PROPERTY_BOOT, .help = "firmware tries small numbers first"},
     {0},
 };
 

@@ -134,6 +134,8 @@ static const char *type_of(const struct property *property)
 {
     switch (property->kind) {
     case PROPERTY_NUMBER: return "uint64";
+    case PROPERTY_BOOT:
+    case PROPERTY_SLOT: return "int32";
     case PROPERTY_SWITCH: return "bool";
     case PROPERTY_AUTO: return "OnOffAuto";
     default: return "str";
@@ -236,20 +238,63 @@ static struct json_object *stats_of(const struct virtio_balloon *balloon, s64 to
     return result;
 }
 
-/* A property of the command line. NULL: there is none with this name, or the call has failed. */
+/* What the board has chosen, or was told. A device that goes into a controller is where its drive is. */
+static u64 chosen_number(const struct vm *vm, const struct device_option *device)
+{
+    const struct board *board = &vm->board;
+    if (device->type->create) return board->device[board_number_of(board, device)].chosen;
+    return drives_by_id(board->drives, device_text(device, "drive"))->index % 2;
+}
+
+static struct json_object *mac_json(u64 mac)
+{
+    char text[24];
+    snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", (u8)(mac >> 40), (u8)(mac >> 32),
+             (u8)(mac >> 24), (u8)(mac >> 16), (u8)(mac >> 8), (u8)mac);
+    return json_object_new_string(text);
+}
+
+/* The word of a choice. */
+static struct json_object *choice_json(const char *choices, u64 number)
+{
+    while (number--)
+        choices += strcspn(choices, " ") + 1;
+    return json_object_new_string_len(choices, (int)strcspn(choices, " "));
+}
+
+/* A text that is not given is empty. So is the name of an empty drive, which is not the user's. */
+static struct json_object *text_json(const char *text)
+{
+    return json_object_new_string(text && *text != '#' ? text : "");
+}
+
+/* A property's value, given or not. NULL: there is none with this name, or the call has failed. */
 static struct json_object *device_value(struct control_call *call, const struct device_option *device,
                                         const char *name)
 {
-    if (!device_type_has(device->type, name) || !strcmp(name, "id") || !strcmp(name, "bus")) return NULL;
-    for (unsigned n = 0; n < device->values; n++) {
-        const struct device_value *value = &device->value[n];
-        if (strcmp(value->property->name, name)) continue;
-        if (value->property->kind == PROPERTY_NUMBER) return json_object_new_uint64(value->number);
-        if (value->property->kind == PROPERTY_SWITCH) return json_object_new_boolean(value->number);
-        return json_object_new_string(value->text);
+    const struct property *property = device_type_property(device->type, name);
+    if (!property || !is_shown(property)) return NULL;
+    const char *text = device_text(device, name);
+    u64 number = property->chosen ? chosen_number(call->vm, device) : device_number(device, name);
+    switch (property->kind) {
+    case PROPERTY_NUMBER: return json_object_new_uint64(number);
+    case PROPERTY_BOOT: return json_object_new_int((int)device_boot_index(device, 0) - 1);
+    case PROPERTY_SWITCH: return json_object_new_boolean(number);
+    case PROPERTY_AUTO: return json_object_new_string(number ? "on" : "off");
+    case PROPERTY_CHOICE: return choice_json(property->choices, number);
+    case PROPERTY_MAC: return mac_json(number);
+    case PROPERTY_SLOT:
+        return json_object_new_int(call->vm->board.device[board_number_of(&call->vm->board, device)].devfn);
+    case PROPERTY_FILE:
+        if (text) break;
+        call_fail(call, "Property '%.60s.%.60s' is not set, and has its default", device->type->name, name);
+        return NULL;
+    case PROPERTY_TEXT:
+    case PROPERTY_DRIVE:
+    case PROPERTY_CHARDEV:
+    case PROPERTY_SOCKET: break;
     }
-    call_fail(call, "Property '%.60s.%.60s' is not set, and has its default", device->type->name, name);
-    return NULL;
+    return text_json(text);
 }
 
 void run_object_get(struct control_call *call)

@@ -33,107 +33,67 @@
 /* Double shifts by CL, 16, 32 or 64 bits. */
 #define HOST_DOUBLE_SHIFT(X) X(shld, "shld") X(shrd, "shrd")
 
+#define RUN(instruction, ...)                                                                                \
+    __asm__(FLAGS_IN instruction FLAGS_OUT : "+&a"(*flags), [a] "+r"(a) : __VA_ARGS__ : "cc")
 #define BINARY(name, text)                                                                                   \
     static inline u64 host_##name(u64 *flags, u64 a, u64 b, unsigned bytes)                                  \
     {                                                                                                        \
         if (bytes == 8)                                                                                      \
-            __asm__(FLAGS_IN text "q %q[b], %q[a]" FLAGS_OUT                                                 \
-                    : "+&a"(*flags), [a] "+r"(a)                                                             \
-                    : [b] "r"(b)                                                                             \
-                    : "cc");                                                                                 \
+            RUN(text "q %q[b], %q[a]", [b] "r"(b));                                                          \
         else if (bytes == 4)                                                                                 \
-            __asm__(FLAGS_IN text "l %k[b], %k[a]" FLAGS_OUT                                                 \
-                    : "+&a"(*flags), [a] "+r"(a)                                                             \
-                    : [b] "r"(b)                                                                             \
-                    : "cc");                                                                                 \
+            RUN(text "l %k[b], %k[a]", [b] "r"(b));                                                          \
         else if (bytes == 2)                                                                                 \
-            __asm__(FLAGS_IN text "w %w[b], %w[a]" FLAGS_OUT                                                 \
-                    : "+&a"(*flags), [a] "+r"(a)                                                             \
-                    : [b] "r"(b)                                                                             \
-                    : "cc");                                                                                 \
+            RUN(text "w %w[b], %w[a]", [b] "r"(b));                                                          \
         else                                                                                                 \
-            __asm__(FLAGS_IN text "b %b[b], %b[a]" FLAGS_OUT                                                 \
-                    : "+&a"(*flags), [a] "+r"(a)                                                             \
-                    : [b] "r"(b)                                                                             \
-                    : "cc");                                                                                 \
+            RUN(text "b %b[b], %b[a]", [b] "r"(b));                                                          \
         return a;                                                                                            \
     }
 #define UNARY(name, text)                                                                                    \
     static inline u64 host_##name(u64 *flags, u64 a, unsigned bytes)                                         \
     {                                                                                                        \
         if (bytes == 8)                                                                                      \
-            __asm__(FLAGS_IN text "q %q[a]" FLAGS_OUT : "+&a"(*flags), [a] "+r"(a) : : "cc");                \
+            RUN(text "q %q[a]", );                                                                           \
         else if (bytes == 4)                                                                                 \
-            __asm__(FLAGS_IN text "l %k[a]" FLAGS_OUT : "+&a"(*flags), [a] "+r"(a) : : "cc");                \
+            RUN(text "l %k[a]", );                                                                           \
         else if (bytes == 2)                                                                                 \
-            __asm__(FLAGS_IN text "w %w[a]" FLAGS_OUT : "+&a"(*flags), [a] "+r"(a) : : "cc");                \
+            RUN(text "w %w[a]", );                                                                           \
         else                                                                                                 \
-            __asm__(FLAGS_IN text "b %b[a]" FLAGS_OUT : "+&a"(*flags), [a] "+r"(a) : : "cc");                \
+            RUN(text "b %b[a]", );                                                                           \
         return a;                                                                                            \
     }
 #define SHIFT(name, text)                                                                                    \
     static inline u64 host_##name(u64 *flags, u64 a, u32 count, unsigned bytes)                              \
     {                                                                                                        \
         if (bytes == 8)                                                                                      \
-            __asm__(FLAGS_IN text "q %%cl, %q[a]" FLAGS_OUT                                                  \
-                    : "+&a"(*flags), [a] "+r"(a)                                                             \
-                    : "c"(count)                                                                             \
-                    : "cc");                                                                                 \
+            RUN(text "q %%cl, %q[a]", "c"(count));                                                           \
         else if (bytes == 4)                                                                                 \
-            __asm__(FLAGS_IN text "l %%cl, %k[a]" FLAGS_OUT                                                  \
-                    : "+&a"(*flags), [a] "+r"(a)                                                             \
-                    : "c"(count)                                                                             \
-                    : "cc");                                                                                 \
+            RUN(text "l %%cl, %k[a]", "c"(count));                                                           \
         else if (bytes == 2)                                                                                 \
-            __asm__(FLAGS_IN text "w %%cl, %w[a]" FLAGS_OUT                                                  \
-                    : "+&a"(*flags), [a] "+r"(a)                                                             \
-                    : "c"(count)                                                                             \
-                    : "cc");                                                                                 \
+            RUN(text "w %%cl, %w[a]", "c"(count));                                                           \
         else                                                                                                 \
-            __asm__(FLAGS_IN text "b %%cl, %b[a]" FLAGS_OUT                                                  \
-                    : "+&a"(*flags), [a] "+r"(a)                                                             \
-                    : "c"(count)                                                                             \
-                    : "cc");                                                                                 \
+            RUN(text "b %%cl, %b[a]", "c"(count));                                                           \
         return a;                                                                                            \
     }
 #define WIDE(name, text)                                                                                     \
     static inline u64 host_##name(u64 *flags, u64 a, u64 b, unsigned bytes)                                  \
     {                                                                                                        \
         if (bytes == 8)                                                                                      \
-            __asm__(FLAGS_IN text "q %q[b], %q[a]" FLAGS_OUT                                                 \
-                    : "+&a"(*flags), [a] "+r"(a)                                                             \
-                    : [b] "r"(b)                                                                             \
-                    : "cc");                                                                                 \
+            RUN(text "q %q[b], %q[a]", [b] "r"(b));                                                          \
         else if (bytes == 4)                                                                                 \
-            __asm__(FLAGS_IN text "l %k[b], %k[a]" FLAGS_OUT                                                 \
-                    : "+&a"(*flags), [a] "+r"(a)                                                             \
-                    : [b] "r"(b)                                                                             \
-                    : "cc");                                                                                 \
+            RUN(text "l %k[b], %k[a]", [b] "r"(b));                                                          \
         else                                                                                                 \
-            __asm__(FLAGS_IN text "w %w[b], %w[a]" FLAGS_OUT                                                 \
-                    : "+&a"(*flags), [a] "+r"(a)                                                             \
-                    : [b] "r"(b)                                                                             \
-                    : "cc");                                                                                 \
+            RUN(text "w %w[b], %w[a]", [b] "r"(b));                                                          \
         return a;                                                                                            \
     }
 #define DOUBLE_SHIFT(name, text)                                                                             \
     static inline u64 host_##name(u64 *flags, u64 a, u64 b, u32 count, unsigned bytes)                       \
     {                                                                                                        \
         if (bytes == 8)                                                                                      \
-            __asm__(FLAGS_IN text "q %%cl, %q[b], %q[a]" FLAGS_OUT                                           \
-                    : "+&a"(*flags), [a] "+r"(a)                                                             \
-                    : [b] "r"(b), "c"(count)                                                                 \
-                    : "cc");                                                                                 \
+            RUN(text "q %%cl, %q[b], %q[a]", [b] "r"(b), "c"(count));                                        \
         else if (bytes == 4)                                                                                 \
-            __asm__(FLAGS_IN text "l %%cl, %k[b], %k[a]" FLAGS_OUT                                           \
-                    : "+&a"(*flags), [a] "+r"(a)                                                             \
-                    : [b] "r"(b), "c"(count)                                                                 \
-                    : "cc");                                                                                 \
+            RUN(text "l %%cl, %k[b], %k[a]", [b] "r"(b), "c"(count));                                        \
         else                                                                                                 \
-            __asm__(FLAGS_IN text "w %%cl, %w[b], %w[a]" FLAGS_OUT                                           \
-                    : "+&a"(*flags), [a] "+r"(a)                                                             \
-                    : [b] "r"(b), "c"(count)                                                                 \
-                    : "cc");                                                                                 \
+            RUN(text "w %%cl, %w[b], %w[a]", [b] "r"(b), "c"(count));                                        \
         return a;                                                                                            \
     }
 HOST_BINARY(BINARY)
@@ -141,6 +101,7 @@ HOST_UNARY(UNARY)
 HOST_SHIFT(SHIFT)
 HOST_WIDE(WIDE)
 HOST_DOUBLE_SHIFT(DOUBLE_SHIFT)
+#undef RUN
 #undef BINARY
 #undef UNARY
 #undef SHIFT

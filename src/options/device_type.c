@@ -24,12 +24,12 @@ static const struct property isa_properties[] = {
 static const struct property ide_properties[] = {
     {"id", PROPERTY_TEXT, .help = "a name"},
     {"bus", PROPERTY_CHOICE, .help = "channel", .choices = "ide.0 ide.1"},
-    {"unit", PROPERTY_CHOICE, .help = "master or slave", .choices = "0 1"},
+    {"unit", PROPERTY_NUMBER, .help = "0: master, 1: slave", .most = 1, .chosen = true},
     {0},
 };
 static const struct property floppy_properties[] = {
     {"id", PROPERTY_TEXT, .help = "a name"},
-    {"unit", PROPERTY_CHOICE, .help = "drive A or B", .choices = "0 1"},
+    {"unit", PROPERTY_NUMBER, .help = "0: drive A, 1: drive B", .most = 1, .chosen = true},
     {0},
 };
 const struct device_bus bus_pci = {"PCI", pci_properties, true};
@@ -85,7 +85,7 @@ static const struct property *find_in(const struct property *list, const char *n
     return NULL;
 }
 
-static const struct property *find_property(const struct device_type *type, const char *name)
+const struct property *device_type_property(const struct device_type *type, const char *name)
 {
     const struct property *property = find_in(type->properties, name);
     return property ? property : find_in(type->bus->properties, name);
@@ -139,6 +139,7 @@ static bool parse_value(const struct property *property, const char *text, u64 *
     case PROPERTY_CHARDEV:
     case PROPERTY_SOCKET: return good;
     case PROPERTY_NUMBER: return option_number(text, number) && *number <= property->most;
+    case PROPERTY_BOOT: return option_number(text, number) && *number <= 99;
     case PROPERTY_CHOICE: return parse_choice(property->choices, text, number);
     case PROPERTY_SLOT: return parse_slot(text, number);
     case PROPERTY_MAC: return parse_mac(text, number);
@@ -154,6 +155,7 @@ static void describe(const struct property *property, char *text, size_t bytes)
 {
     static const char *const kinds[] = {[PROPERTY_TEXT] = "a text",
                                         [PROPERTY_FILE] = "a file",
+                                        [PROPERTY_BOOT] = "a number up to 99",
                                         [PROPERTY_SWITCH] = "on or off",
                                         [PROPERTY_AUTO] = "on, off or auto",
                                         [PROPERTY_SLOT] = "a slot from 1 to 1f, with or without .FUNCTION",
@@ -172,7 +174,7 @@ static void describe(const struct property *property, char *text, size_t bytes)
 static bool add_value(struct device_option *device, const char *key, const char *text, char *error,
                       size_t error_bytes)
 {
-    const struct property *property = find_property(device->type, key);
+    const struct property *property = device_type_property(device->type, key);
     char takes[128];
     if (!property) return SAY("-device %s: there is no property \"%s\"", device->type->name, key);
     unsigned n = 0;
@@ -261,7 +263,7 @@ void device_release(struct device_option *device)
 
 static const struct device_value *find_value(const struct device_option *device, const char *name)
 {
-    assert(find_property(device->type, name));
+    assert(device_type_property(device->type, name));
     for (unsigned n = 0; n < device->values; n++)
         if (!strcmp(device->value[n].property->name, name)) return &device->value[n];
     return NULL;
@@ -269,7 +271,7 @@ static const struct device_value *find_value(const struct device_option *device,
 
 bool device_type_has(const struct device_type *type, const char *property)
 {
-    return find_property(type, property) != NULL;
+    return device_type_property(type, property) != NULL;
 }
 
 bool device_type_plugs(const struct device_type *type, char *error, size_t error_bytes)
@@ -287,10 +289,16 @@ const char *device_text(const struct device_option *device, const char *property
     return value ? value->text : NULL;
 }
 
-u64 device_number(const struct device_option *device, const char *property, u64 otherwise)
+u64 device_number(const struct device_option *device, const char *property)
 {
     const struct device_value *value = find_value(device, property);
-    return value ? value->number : otherwise;
+    return value ? value->number : device_type_property(device->type, property)->preset;
+}
+
+unsigned device_boot_index(const struct device_option *device, unsigned otherwise)
+{
+    const struct device_value *value = find_value(device, "bootindex");
+    return value ? (unsigned)value->number + 1 : otherwise;
 }
 
 const struct char_options *device_chardev(const struct device_option *device, const char *property)
@@ -304,10 +312,10 @@ const struct char_options *device_chardev(const struct device_option *device, co
 static void print_properties(const struct device_type *type, const struct property *list, FILE *out)
 {
     static const char *const kinds[] = {
-        [PROPERTY_FILE] = "file",          [PROPERTY_MAC] = "address",      [PROPERTY_TEXT] = "str",
-        [PROPERTY_NUMBER] = "number",      [PROPERTY_SWITCH] = "on|off",    [PROPERTY_AUTO] = "on|off|auto",
-        [PROPERTY_CHOICE] = "choice",      [PROPERTY_SLOT] = "slot",        [PROPERTY_DRIVE] = "drive id",
-        [PROPERTY_CHARDEV] = "chardev id", [PROPERTY_SOCKET] = "chardev id"};
+        [PROPERTY_FILE] = "file",        [PROPERTY_MAC] = "address",        [PROPERTY_TEXT] = "str",
+        [PROPERTY_NUMBER] = "number",    [PROPERTY_BOOT] = "number",        [PROPERTY_SWITCH] = "on|off",
+        [PROPERTY_AUTO] = "on|off|auto", [PROPERTY_CHOICE] = "choice",      [PROPERTY_SLOT] = "slot",
+        [PROPERTY_DRIVE] = "drive id",   [PROPERTY_CHARDEV] = "chardev id", [PROPERTY_SOCKET] = "chardev id"};
     for (; list && list->name; list++) {
         char left[64], choices[64] = "";
         snprintf(left, sizeof(left), "%s=<%s>", list->name, kinds[list->kind]);

@@ -26,6 +26,7 @@ enum property_kind {
     PROPERTY_TEXT,
     PROPERTY_FILE,    /* a path, or nothing */
     PROPERTY_NUMBER,  /* up to `most` */
+    PROPERTY_BOOT,    /* a boot index, up to 99: firmware tries small numbers first */
     PROPERTY_SWITCH,  /* on or off: 1 or 0 */
     PROPERTY_AUTO,    /* the same, or auto: 0 */
     PROPERTY_CHOICE,  /* one of `choices`, words with blanks between them: its number */
@@ -42,6 +43,8 @@ struct property {
     const char *help;
     const char *choices;
     u64 most;
+    u64 preset;  /* of numbers, switches and choices: the value where none is given */
+    bool chosen; /* where none is given, the board chooses: board_device.chosen, or the place of the drive */
     bool required; /* a type for CDs needs no drive all the same: a CD drive may be empty */
 };
 
@@ -104,11 +107,16 @@ bool device_set_default(struct device_option *device, const char *property, cons
 /* --- values, by the names of properties that the type has --- */
 
 bool device_type_has(const struct device_type *type, const char *property);
+/* NULL: it has none with this name. */
+const struct property *device_type_property(const struct device_type *type, const char *name);
 /* False with one sentence in error if such devices cannot come or go while the machine runs. */
 bool device_type_plugs(const struct device_type *type, char *error, size_t error_bytes);
 /* NULL: not given. */
 const char *device_text(const struct device_option *device, const char *property);
-u64 device_number(const struct device_option *device, const char *property, u64 otherwise);
+/* Where it is not given, what the property's row has. */
+u64 device_number(const struct device_option *device, const char *property);
+/* The device's place in firmware's order, from 1 on. */
+unsigned device_boot_index(const struct device_option *device, unsigned otherwise);
 /* The -chardev that a property names. NULL: not given. */
 const struct char_options *device_chardev(const struct device_option *device, const char *property);
 

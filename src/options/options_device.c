@@ -295,10 +295,10 @@ static bool put_into_controller(const struct device_option *device, struct drive
     const struct device_type *type = device->type;
     bool ide = type->interface == DRIVE_IDE;
     drive->interface = type->interface;
-    drive->index = (unsigned)device_number(device, "unit", 0);
+    drive->index = (unsigned)device_number(device, "unit");
     drive->index_given = device_text(device, "unit");
     if (ide) {
-        drive->index += 2 * (unsigned)device_number(device, "bus", 0);
+        drive->index += 2 * (unsigned)device_number(device, "bus");
         drive->index_given |= device_text(device, "bus") != NULL;
         const char *serial = device_text(device, "serial");
         if (serial) {
@@ -306,8 +306,7 @@ static bool put_into_controller(const struct device_option *device, struct drive
             drive->serial = strdup(serial);
         }
     }
-    if (device_text(device, "bootindex"))
-        drive->boot_index = (unsigned)device_number(device, "bootindex", 0) + 1;
+    drive->boot_index = device_boot_index(device, drive->boot_index);
     return true;
 }
 

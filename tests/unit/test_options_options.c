@@ -131,7 +131,7 @@ static void test_network(void)
     CHECK_EQ(options.board.net.count, 1);
     CHECK(!strcmp(options.board.net.netdev[0].id, "n"));
     CHECK(parse("ringer -kernel k -device virtio-net-pci,netdev=n,mac=52:54:00:00:00:01 -netdev user,id=n"));
-    CHECK_EQ(device_number(&options.board.devices.device[0], "mac", 0), 0x525400000001);
+    CHECK_EQ(device_number(&options.board.devices.device[0], "mac"), 0x525400000001);
     CHECK(parse("ringer -kernel k -nic user,model=virtio,restrict=on,mac=52:54:00:00:00:02"));
     CHECK(!strcmp(options.board.devices.device[0].type->name, "virtio-net-pci"));
     CHECK(parse("ringer -kernel k -net nic,model=e1000 -net user"));
@@ -208,7 +208,7 @@ static void test_default_card(void)
     CHECK_EQ(devices->count, 3);
     CHECK(!strcmp(devices->device[0].type->name, "virtio-net-pci"));
     CHECK(!strcmp(devices->device[1].type->name, "e1000"));
-    CHECK_EQ(device_number(&devices->device[1], "addr", 0), 9);
+    CHECK_EQ(device_number(&devices->device[1], "addr"), 9);
     /* A card of "-net nic" alone has a cable that leads nowhere. */
     CHECK(parse("ringer -kernel k -net nic,model=virtio"));
     CHECK_EQ(devices->count, 1);
@@ -239,8 +239,8 @@ static void test_what_the_guest_is_told(void)
 
     CHECK(parse("ringer -kernel k -device e1000 -global e1000.mac=52:54:00:00:00:01 -device "
                 "e1000,mac=52:54:00:00:00:02"));
-    CHECK_EQ(device_number(&devices->device[0], "mac", 0), 0x525400000001ull);
-    CHECK_EQ(device_number(&devices->device[1], "mac", 0), 0x525400000002ull);
+    CHECK_EQ(device_number(&devices->device[0], "mac"), 0x525400000001ull);
+    CHECK_EQ(device_number(&devices->device[1], "mac"), 0x525400000002ull);
     CHECK(parse("ringer -kernel k -drive file=d,if=virtio,format=raw -global "
                 "driver=virtio-blk-pci,property=serial,value=S -global no.such=1"));
     CHECK(!strcmp(device_text(&devices->device[0], "serial"), "S"));
@@ -288,8 +288,8 @@ static void test_qemu_line(void)
     CHECK(options.board.nographic);
     CHECK_EQ(devices->count, 2);
     CHECK(devices->device[0].type == &isa_debug_exit_type);
-    CHECK_EQ(device_number(&devices->device[0], "iobase", 0), 0xf4);
-    CHECK_EQ(device_number(&devices->device[0], "iosize", 0), 4);
+    CHECK_EQ(device_number(&devices->device[0], "iobase"), 0xf4);
+    CHECK_EQ(device_number(&devices->device[0], "iosize"), 4);
     CHECK_EQ(options.board.rtc_base, 1150560081);
     CHECK(devices->device[1].type == &isa_debugcon_type);
     CHECK(goes(device_chardev(&devices->device[1], "chardev"), "file:x"));
@@ -339,8 +339,8 @@ static void test_names_of_types(void)
         CHECK(parse(line));
         const struct device_option *device = &options.board.devices.device[0];
         CHECK(!strcmp(device->type->name, "virtio-rng-pci"));
-        CHECK_EQ(device_number(device, "disable-legacy", 0), names[n].no_legacy);
-        CHECK_EQ(device_number(device, "max-bytes", 0), 7);
+        CHECK_EQ(device_number(device, "disable-legacy"), names[n].no_legacy);
+        CHECK_EQ(device_number(device, "max-bytes"), 7);
     }
     CHECK(complains("ringer -device virtio-rng-pci-non-transitional,disable-modern=on",
                     "says which interfaces"));
@@ -348,7 +348,7 @@ static void test_names_of_types(void)
         complains("ringer -device virtio-rng-pci-transitional,disable-legacy=off", "says which interfaces"));
     CHECK(complains("ringer -device ne2k_pci-transitional", "ne2k_pci-transitional"));
     CHECK(parse("ringer -kernel k -nic user,model=virtio-net-non-transitional"));
-    CHECK_EQ(device_number(&options.board.devices.device[0], "disable-legacy", 0), 1);
+    CHECK_EQ(device_number(&options.board.devices.device[0], "disable-legacy"), 1);
 }
 
 static void test_devices(void)
@@ -362,14 +362,14 @@ static void test_devices(void)
     CHECK_EQ(devices->count, 4);
     const struct device_option *d = devices->device;
     CHECK(d[0].type == &virtio_serial_type && d[1].type == &virtconsole_type);
-    CHECK_EQ(device_number(&d[0], "addr", 0), 0x1f);
+    CHECK_EQ(device_number(&d[0], "addr"), 0x1f);
     CHECK_EQ(d[1].parent, 1);
     CHECK(goes(device_chardev(&d[1], "chardev"), "stdio"));
     CHECK(!options.board.serial[0]); /* one console on standard input is enough */
     CHECK(!strcmp(device_text(&d[2], "drive"), "d") && !strcmp(d[2].id, "i"));
     CHECK(!strcmp(device_text(&d[2], "serial"), "s"));
-    CHECK(device_number(&d[2], "disable-legacy", 0) && !device_number(&d[2], "disable-modern", 0));
-    CHECK(device_number(&d[3], "disable-modern", 0) && !device_text(&d[3], "addr"));
+    CHECK(device_number(&d[2], "disable-legacy") && !device_number(&d[2], "disable-modern"));
+    CHECK(device_number(&d[3], "disable-modern") && !device_text(&d[3], "addr"));
     CHECK(parse("ringer -kernel k --virtio-console=file:f -chardev file,id=f,path=g"));
     CHECK(goes(device_chardev(&d[1], "chardev"), "file:f"));
     CHECK(!strcmp(devices->chardev[1].id, "f") && goes(&devices->chardev[1], "file:g"));
@@ -470,7 +470,7 @@ static void test_own_options(void)
           options.translator.no_fast_entry);
     CHECK_EQ(options.timeout_ns, 5000000000u);
     CHECK_EQ(options.board.rtc_base, 12345);
-    CHECK_EQ(device_number(&options.board.devices.device[0], "iobase", 0), 0xf4);
+    CHECK_EQ(device_number(&options.board.devices.device[0], "iobase"), 0xf4);
     CHECK_EQ(options.spaces, 0);
     CHECK(parse("ringer run --kernel k --spaces=3"));
     CHECK_EQ(options.spaces, 3);

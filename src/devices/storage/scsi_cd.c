@@ -20,13 +20,6 @@ enum { TRACK = 1, LEAD_OUT = 0xaa, DATA_TRACK = 0x14 };
 enum { PROFILE_CD_ROM = 0x08, PROFILE_DVD_ROM = 0x10 };
 #define CD_BLOCKS_MAX 450000u /* more is a DVD */
 
-static void read_blocks(struct scsi_command *command)
-{
-    u64 block, count;
-    scsi_range(command->cdb, &block, &count);
-    scsi_transfer(command, false, block, count, false);
-}
-
 static void read_capacity(struct scsi_command *command)
 {
     u8 reply[8];
@@ -122,8 +115,8 @@ static void read_disc_information(struct scsi_command *command)
 }
 
 const struct scsi_row scsi_cd_rows[] = {
-    {READ10, false, false, read_blocks},
-    {READ12, false, false, read_blocks},
+    {READ10, false, false, scsi_read_blocks},
+    {READ12, false, false, scsi_read_blocks},
     {READ_CAPACITY, false, false, read_capacity},
     {READ_TOC, false, false, read_toc},
     {GET_CONFIGURATION, true, true, get_configuration},

@@ -27,13 +27,6 @@ enum { SERVICE_READ_CAPACITY = 0x10 };
 enum { FORCE_UNIT_ACCESS = 8, SAME_UNMAP = 8, SAME_NO_DATA = 1, BYTE_CHECK = 6 };
 enum { UNMAP_HEADER_BYTES = 8, UNMAP_RANGE_BYTES = 16 };
 
-static void read_blocks(struct scsi_command *command)
-{
-    u64 block, count;
-    scsi_range(command->cdb, &block, &count);
-    scsi_transfer(command, false, block, count, false);
-}
-
 static void write_blocks(struct scsi_command *command)
 {
     u64 block, count;
@@ -114,10 +107,10 @@ static void write_same(struct scsi_command *command)
 }
 
 const struct scsi_row scsi_disk_rows[] = {
-    {READ6, false, false, read_blocks},
-    {READ10, false, false, read_blocks},
-    {READ12, false, false, read_blocks},
-    {READ16, false, false, read_blocks},
+    {READ6, false, false, scsi_read_blocks},
+    {READ10, false, false, scsi_read_blocks},
+    {READ12, false, false, scsi_read_blocks},
+    {READ16, false, false, scsi_read_blocks},
     {WRITE6, false, false, write_blocks},
     {WRITE10, false, false, write_blocks},
     {WRITE12, false, false, write_blocks},

@@ -200,6 +200,13 @@ void scsi_range(const u8 *cdb, u64 *block, u64 *count)
     }
 }
 
+void scsi_read_blocks(struct scsi_command *command)
+{
+    u64 block, count;
+    scsi_range(command->cdb, &block, &count);
+    scsi_transfer(command, false, block, count, false);
+}
+
 /* --- INQUIRY (SPC-4 6.4, 7.8; SBC-3 6.5) --- */
 
 static u8 device_type(const struct scsi_unit *unit)

@@ -112,6 +112,8 @@ void scsi_fail(struct scsi_command *command, enum scsi_sense sense);
 void scsi_reply(struct scsi_command *command, const u8 *reply, u32 bytes, u32 allowed);
 /* Transfer blocks; checks the range and the buffers. */
 void scsi_transfer(struct scsi_command *command, bool write, u64 block, u64 count, bool stable);
+/* Any READ. */
+void scsi_read_blocks(struct scsi_command *command);
 void scsi_flush(struct scsi_command *command);
 /* DISK_ZERO or DISK_DISCARD of blocks. */
 void scsi_clear(struct scsi_command *command, enum disk_operation operation, u64 block, u64 count);
