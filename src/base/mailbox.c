@@ -51,20 +51,38 @@ void mailbox_hurry(struct mailbox *box)
     if (__atomic_load_n(&box->newest, __ATOMIC_SEQ_CST)) wake(box);
 }
 
-bool mailbox_run(struct mailbox *box)
+static void take_all(struct mailbox *box)
 {
     struct letter *letter = __atomic_exchange_n(&box->newest, NULL, __ATOMIC_SEQ_CST), *oldest = NULL;
-    bool any = letter != NULL;
+    struct letter **end = &box->taken;
     while (letter) { /* the newest is first: reverse the list */
         struct letter *next = letter->next;
         letter->next = oldest;
         oldest = letter;
         letter = next;
     }
-    while (oldest) {
-        struct letter *next = oldest->next;
-        oldest->run(oldest);
-        oldest = next;
+    while (*end)
+        end = &(*end)->next;
+    *end = oldest;
+}
+
+bool mailbox_run(struct mailbox *box)
+{
+    take_all(box);
+    bool any = box->taken != NULL;
+    for (struct letter *letter; (letter = box->taken);) {
+        box->taken = letter->next;
+        letter->run(letter);
     }
     return any;
+}
+
+void mailbox_withdraw(struct mailbox *box, struct letter *letter)
+{
+    take_all(box);
+    for (struct letter **at = &box->taken; *at; at = &(*at)->next)
+        if (*at == letter) {
+            *at = letter->next;
+            return;
+        }
 }

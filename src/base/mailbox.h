@@ -5,7 +5,11 @@
  * hands over its result as a letter: a struct letter within the object that it concerns. The vCPU thread calls the
  * letter's run() between two guest instructions, in the order of sending.
  *
- * Invariant: a letter is not sent again before its run() is called. From then on it may be, even within run().
+ * Invariants
+ * 1. A letter is not sent again before its run() is called. From then on it may be, even within run().
+ * 2. When mailbox_run() returns, run() of every letter that was sent before the call has been called. This holds within
+ *    run() too.
+ * 3. An object that leaves first makes sure that nobody sends its letters any more, and then withdraws them.
  */
 #ifndef RINGER_BASE_MAILBOX_H
 #define RINGER_BASE_MAILBOX_H
@@ -19,6 +23,7 @@ struct letter {
 
 struct mailbox {
     struct letter *newest; /* atomic: a stack; the vCPU thread takes it as a whole */
+    struct letter *taken;  /* the vCPU thread's: off the stack and not run yet, oldest first */
     /* The sending thread calls one of these after it has put a letter into an empty mailbox. Both are atomic.
      * wake: makes the vCPU thread call mailbox_run() now. NULL: the vCPU thread polls the mailbox.
      * notice: makes the vCPU thread call mailbox_run() when it next leaves guest code, or now if it waits. NULL: use
@@ -45,7 +50,9 @@ void mailbox_send(struct mailbox *box, struct letter *letter);
 bool mailbox_send_soon(struct mailbox *box, struct letter *letter);
 void mailbox_hurry(struct mailbox *box);
 
-/* On the vCPU thread: run all letters in the mailbox. Returns whether there were any. */
+/* On the vCPU thread, also within a letter's run(): run all letters in the mailbox. Returns whether there were any. */
 bool mailbox_run(struct mailbox *box);
+/* On the vCPU thread: the letter, if it is in the mailbox, will not be run. */
+void mailbox_withdraw(struct mailbox *box, struct letter *letter);
 
 #endif

@@ -233,7 +233,7 @@ void char_link_join(struct char_link *link)
 void char_link_leave(struct char_link *link)
 {
     char_link_destroy(link);
-    if (__atomic_load_n(&link->sent, __ATOMIC_SEQ_CST)) mailbox_run(link->board->mailbox);
+    mailbox_withdraw(link->board->mailbox, &link->letter);
     timer_cancel(&link->flush);
     timer_cancel(&link->poll);
 }

@@ -190,7 +190,7 @@ static void remove_entry(struct board *board, unsigned n)
     struct wire_net *wire = board->net;
     struct change change = {.board = board, .n = n};
     net_loop_run(&wire->loop, unmake, &change);
-    mailbox_run(board->mailbox); /* its letter may be there */
+    mailbox_withdraw(board->mailbox, &wire->net[n].end.letter);
     net_end_destroy(&wire->net[n].end);
     memset(&wire->net[n], 0, sizeof(wire->net[n]));
 }

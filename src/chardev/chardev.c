@@ -29,7 +29,8 @@ static u32 out_room(const struct chardev *c)
 static void unlock_and_tell(struct chardev *c)
 {
     u32 input = 0, room = 0;
-    for (unsigned n = 0; n < c->fronts; n++) {
+    unsigned fronts = c->fronts; /* the vCPU thread may attach another one meanwhile */
+    for (unsigned n = 0; n < fronts; n++) {
         struct char_front *front = c->front[n];
         if (front->fresh) input |= 1u << n;
         if (front->refused && out_room(c) >= CHAR_OUT_BYTES / 2) room |= 1u << n;
@@ -37,7 +38,7 @@ static void unlock_and_tell(struct chardev *c)
         if (room >> n & 1) front->refused = false;
     }
     pthread_mutex_unlock(&c->lock);
-    for (unsigned n = 0; n < c->fronts; n++) {
+    for (unsigned n = 0; n < fronts; n++) {
         struct char_front *front = c->front[n];
         if ((input >> n & 1) && front->input) front->input(front);
         if ((room >> n & 1) && front->room) front->room(front);

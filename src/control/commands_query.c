@@ -267,11 +267,14 @@ void run_query_chardev(struct control_call *call)
         struct chardev *c = set->chardev[n];
         struct json_object *object = json_object_new_object();
         char name[160];
-        snprintf(name, sizeof(name), "%s%s",
-                 c->options->kind == CHAR_SOCKET && !c->open ? "disconnected:" : "", c->name);
+        pthread_mutex_lock(&c->lock);
+        bool open = c->open, used = c->fronts > 0;
+        pthread_mutex_unlock(&c->lock);
+        snprintf(name, sizeof(name), "%s%s", c->options->kind == CHAR_SOCKET && !open ? "disconnected:" : "",
+                 c->name);
         ADD_TEXT(object, "label", c->options->id);
         ADD_TEXT(object, "filename", name);
-        ADD_SWITCH(object, "frontend-open", c->fronts > 0);
+        ADD_SWITCH(object, "frontend-open", used);
         json_object_array_add(call->result, object);
     }
 }

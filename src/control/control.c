@@ -120,6 +120,15 @@ void command_run(struct control_call *call, const struct control_command *comman
     command->run(call);
 }
 
+char *control_run_line(struct control *control, const char *line)
+{
+    if (control->at_work) return strdup("Error: another command is at work\n");
+    control->at_work = true;
+    char *said = control_hmp(control, line);
+    control->at_work = false;
+    return said;
+}
+
 /* --- set-up --- */
 
 bool control_add_session(struct control *control, struct chardev *chardev,

@@ -21,6 +21,7 @@ struct control {
     /* Does the machine take letters? Changed on the character thread. */
     enum { CONTROL_NOT_YET, CONTROL_RUNS, CONTROL_OVER } phase;
     /* vCPU thread */
+    bool at_work; /* a command runs */
     bool quit_asked, reset_asked;
     u8 buttons;             /* of the mouse, as input-send-event and mouse_button hold them */
     u16 x, y;               /* the pointer */
@@ -34,6 +35,8 @@ bool control_add_session(struct control *control, struct chardev *chardev,
 bool control_listen(struct control *control);
 /* Sends an event to all QMP sessions. Any thread may call it. `data` may be NULL; it is taken over. */
 void control_event(struct control *control, const char *name, struct json_object *data);
+/* vCPU thread, while a command is at work: run a line of HMP; what it prints, to be freed. */
+char *control_hmp(struct control *control, const char *line);
 /* Sets the password of VNC clients; NULL: the empty one. */
 void control_vnc_password(struct control_call *call, const char *password);
 

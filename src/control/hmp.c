@@ -101,7 +101,7 @@ static void take_words(struct control_call *call, const struct control_command *
     }
 }
 
-char *control_run_line(struct control *control, const char *line)
+char *control_hmp(struct control *control, const char *line)
 {
     const char *rest;
     struct control_call call = {.control = control, .vm = control->vm, .by_line = true};
@@ -156,7 +156,7 @@ void run_help(struct control_call *call)
 
 void run_hmp(struct control_call *call)
 {
-    char *said = control_run_line(call->control, call_text(call, "command-line"));
+    char *said = control_hmp(call->control, call_text(call, "command-line"));
     call->result = json_object_new_string(said);
     free(said);
 }
@@ -207,7 +207,7 @@ static void focused(struct session *s)
 
 static void run(struct session *s)
 {
-    s->said = control_run_line(s->control, s->line);
+    s->said = control_hmp(s->control, s->line);
 }
 
 static void answer(struct session *s)

@@ -65,10 +65,10 @@ static void done(struct letter *letter)
     session_go_on(s);
 }
 
-/* Called on the vCPU thread. */
-static void ask(struct letter *letter)
+/* --- on the vCPU thread --- */
+
+static void run_command(struct session *s)
 {
-    struct session *s = container_of(letter, struct session, ask);
     struct control *control = s->control;
     fpu_park(&control->vm->vcpu);
     s->protocol->run(s);
@@ -77,6 +77,33 @@ static void ask(struct letter *letter)
     mailbox_send(&control->chardevs->loop_mailbox, &s->done); /* from here on `s` is the character thread's */
     if (afterwards) afterwards(&call);
 }
+
+static struct session *take_postponed(struct control *control)
+{
+    for (unsigned n = 0; n < control->sessions; n++) {
+        struct session *s = control->session[n];
+        if (!s->postponed) continue;
+        s->postponed = false;
+        return s;
+    }
+    return NULL;
+}
+
+/* A command that waits for disks runs letters meanwhile. One that comes by such a letter has to wait: it could take away
+ * what the first one holds. */
+static void ask(struct letter *letter)
+{
+    struct session *s = container_of(letter, struct session, ask);
+    struct control *control = s->control;
+    s->postponed = control->at_work;
+    if (s->postponed) return;
+    control->at_work = true;
+    for (; s; s = take_postponed(control))
+        run_command(s);
+    control->at_work = false;
+}
+
+/* --- on the character thread --- */
 
 void session_run(struct session *s)
 {

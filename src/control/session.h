@@ -48,6 +48,7 @@ struct session {
     bool busy, waits;
     u32 asked_by; /* visit */
     struct letter ask, done;
+    bool postponed; /* vCPU thread: until another session's command is done */
     const struct control_command *command;
     struct control_call call;
     struct json_object *id; /* NULL: it has none */

@@ -153,7 +153,7 @@ void debug_points_access_slow(struct vcpu *v, u64 linear, u64 bytes, bool write)
 
 void debug_points_forget_access(struct vcpu *v)
 {
-    if (unlikely(v->pending & PENDING_DEBUGGER))
+    if (unlikely(vcpu_pending(v) & PENDING_DEBUGGER))
         __atomic_and_fetch(&v->pending, ~(u32)PENDING_DEBUGGER, __ATOMIC_RELAXED);
 }
 

@@ -93,7 +93,7 @@ typedef u32 bulk_function(const struct string *s, u64 elements);
 
 static bool interrupted(const struct vcpu *v)
 {
-    u32 pending = __atomic_load_n(&v->pending, __ATOMIC_RELAXED);
+    u32 pending = vcpu_pending(v);
     if (v->deterministic) pending &= PENDING_DEBUG;
     return pending || (v->eflags & FL_TF);
 }

@@ -187,7 +187,7 @@ enum exit_reason interp_run(struct vcpu *v)
     enum exit_reason reason = EXIT_NONE;
     if (FAULT_CATCH(v)) reason = catch_fault(v);
     while (reason == EXIT_NONE) {
-        if (unlikely(__atomic_load_n(&v->pending, __ATOMIC_RELAXED)) && !v->inhibit) return EXIT_PENDING;
+        if (unlikely(vcpu_pending(v)) && !v->inhibit) return EXIT_PENDING;
         if (unlikely(v->icount >= v->icount_limit)) return EXIT_BUDGET;
         if (debug_points_stop(v)) return EXIT_BREAKPOINT;
         reason = step(v);

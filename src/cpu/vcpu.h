@@ -56,7 +56,7 @@ struct vcpu {
     u64 gpr[8]; /* zero-extended where the mode has 32 bits; R8 to R15 are in gpr_high[] */
     u64 rip;    /* EIP zero-extended, or RIP */
     u32 eflags;
-    u32 pending;           /* enum pending_bits */
+    u32 pending;           /* enum pending_bits; atomic */
     u64 icount;            /* instructions begun (deterministic mode: exact at every C call) */
     u64 icount_limit;      /* engines return EXIT_BUDGET when icount reaches it; UINT64_MAX: no limit */
     const u64 *read_table; /* the view of the current privilege: set by vcpu_update_mode() */
@@ -165,6 +165,12 @@ void fpu_load(struct vcpu *v);
 /* Save the vector registers only. It is many times cheaper and suffices for integer code, which uses them
  * to move memory, but no x87 registers, control words or MXCSR. fpu_load() or fpu_park() ends it. */
 void fpu_shelter(struct vcpu *v);
+
+/* Other threads set bits meanwhile. */
+static inline u32 vcpu_pending(const struct vcpu *v)
+{
+    return __atomic_load_n(&v->pending, __ATOMIC_RELAXED);
+}
 
 /* Call this after EFLAGS.IF was set (by STI, POPF, IRET, a task switch, ...): the dispatcher clears
  * PENDING_INTERRUPT when it finds the interrupt line up but IF clear. */

@@ -139,7 +139,9 @@ static bool work(struct net_source *source)
     struct net_end *end = container_of(source, struct net_end, source);
     bool any = false;
     hurry_if_due(end);
-    if (!__atomic_load_n(&end->outgoing, __ATOMIC_RELAXED) && (!end->sending || end->blocked)) return false;
+    if (!__atomic_load_n(&end->outgoing, __ATOMIC_RELAXED) &&
+        (!__atomic_load_n(&end->sending, __ATOMIC_RELAXED) || end->blocked))
+        return false;
     pthread_mutex_lock(&end->lock);
     take_outgoing(end);
     while (end->sending && !end->blocked && !end->withdrawing) {

@@ -54,7 +54,7 @@ enum device_outcome device_access(struct vcpu *v, u64 gpa, unsigned size, bool w
         store_any(page, size, value);
     }
     struct snapshot after = snapshot(v);
-    if (may_stay && !v->pending && same(&before, &after)) {
+    if (may_stay && !vcpu_pending(v) && same(&before, &after)) {
         if (v->deterministic) v->icount += v->scratch.remaining;
         return DEVICE_STAY;
     }

@@ -210,7 +210,7 @@ void cut_off(struct vcpu *v, u64 pc, u64 *return_top)
 static u64 back_into(struct vcpu *v, u64 pc)
 {
     into_code(v, pc);
-    if (unlikely(v->pending) && !v->deterministic) {
+    if (unlikely(vcpu_pending(v)) && !v->deterministic) {
         cut_off(v, pc, (u64 *)(uintptr_t)v->scratch.return_top);
         load_fpu(v);
     }
@@ -220,7 +220,7 @@ static u64 back_into(struct vcpu *v, u64 pc)
 static bool wants_to_leave(struct vcpu *v, enum exit_reason *reason)
 {
     struct engine *t = v->engine;
-    if (v->pending)
+    if (vcpu_pending(v))
         *reason = EXIT_PENDING;
     else if (v->icount >= v->icount_limit || (!t->first && v->icount >= v->icount_soft))
         *reason = EXIT_BUDGET;
@@ -410,7 +410,7 @@ u64 translator_callout(struct vcpu *v, const struct callout *callout, u64 back)
     note_event(c->events, EVENT_EXIT_CALLOUT, v->rip, isa_row_number(callee->insn.row));
     enum exit_reason reason = interp_callout(v, &callee->insn, callee->plain);
     if (reason != EXIT_NONE) return leave(t, reason);
-    bool go_on = !end && v->rip == next_eip && v->mode == mode && !v->pending && !v->inhibit &&
+    bool go_on = !end && v->rip == next_eip && v->mode == mode && !vcpu_pending(v) && !v->inhibit &&
                  t->cache.generation == generation && c->shadow_flushes + c->shadow_invlpgs == flushes;
     if (!go_on) return translator_next(v);
     if (v->deterministic) v->icount += remaining;
@@ -541,7 +541,7 @@ u64 translator_budget(struct vcpu *v)
 {
     note_event(v->counters->events, EVENT_EXIT_BUDGET, v->rip);
     flags_from_parked(v);
-    if (v->pending || v->icount >= v->icount_limit) return translator_next(v);
+    if (vcpu_pending(v) || v->icount >= v->icount_limit) return translator_next(v);
     return step_and_go(v);
 }
 
@@ -552,7 +552,7 @@ u64 translator_cross(struct vcpu *v)
     flags_from_parked(v);
     u64 linear = segment_linear(v, SEG_CS, v->rip), next = (linear | PAGE_MASK) + 1;
     fetch_frame(v, v->mode & MODE_CODE64 ? next : (u32)next);
-    if (v->pending || v->icount >= v->icount_limit) return translator_next(v);
+    if (vcpu_pending(v) || v->icount >= v->icount_limit) return translator_next(v);
     return step_and_go(v);
 }
 

@@ -173,7 +173,7 @@ static void kicked(int signal, siginfo_t *info, void *context)
     struct vcpu *v = current;
     const greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
     int error = errno;
-    if (!v || v->deterministic || !__atomic_load_n(&v->pending, __ATOMIC_RELAXED)) return;
+    if (!v || v->deterministic || !vcpu_pending(v)) return;
     const struct engine *t = v->engine;
     v->counters->kicks++;
     if (arena_holds(&t->cache.arena, (u64)regs[REG_RIP])) {

@@ -396,6 +396,7 @@ void vhost_user_close(struct vhost *vhost)
     user->told = true; /* its receiver is gone */
     stop(vhost);
     net_loop_destroy(&user->loop);
+    mailbox_withdraw(user->box, &user->letter);
     free_user(user);
 }
 

@@ -86,7 +86,7 @@ enum exit_reason debugger_execute(struct vm *vm)
         d->first = false;
         reason = dispatcher_step(vm);
         if (!d->steps) return reason; /* a code point within the range */
-        if (v->pending & PENDING_DEBUGGER) return reason;
+        if (vcpu_pending(v) & PENDING_DEBUGGER) return reason;
         if (reason == EXIT_NONE && v->rip - d->range_from < d->range_to - d->range_from) return reason;
         if (reason == EXIT_HALT) return reason; /* the step ends where an interrupt leads to */
     }

@@ -228,7 +228,7 @@ bool dispatcher_settle(struct vm *vm)
     struct vcpu *v = &vm->vcpu;
     for (;;) {
         if (vm->stopping) return false;
-        u32 pending = __atomic_load_n(&v->pending, __ATOMIC_RELAXED) & ~held_back(vm);
+        u32 pending = vcpu_pending(v) & ~held_back(vm);
         if (unlikely(vm->paused)) {
             stand_still(vm);
         } else if (unlikely(vm->suspended)) {

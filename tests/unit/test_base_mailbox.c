@@ -1,6 +1,6 @@
 /*
  * The mailbox: letters arrive once each, in the order in which one thread sent them, and the box wakes when
- * it was empty.
+ * it was empty. Hazard: an object that leaves while a letter of its own is under way.
  */
 #include "base/mailbox.h"
 #include "check.h"
@@ -71,6 +71,40 @@ static void test_soon(void)
     CHECK_EQ(wakes, before + 2);
 }
 
+/* An object leaves in a letter's run(): the letters behind that one must not come later, when the object is gone. */
+static struct mailbox nested_box;
+static struct numbered nested[4];
+
+static void run_in_order(struct letter *letter)
+{
+    struct numbered *mine = container_of(letter, struct numbered, letter);
+    CHECK_EQ(mine->number, next_number[0]);
+    next_number[0]++;
+}
+
+static void leave(struct letter *letter)
+{
+    run_in_order(letter);
+    mailbox_send(&nested_box, &nested[3].letter);
+    CHECK(mailbox_run(&nested_box));
+    CHECK_EQ(next_number[0], 4);
+    for (unsigned n = 1; n < 4; n++)
+        nested[n].letter = (struct letter){NULL, NULL};
+    CHECK(!mailbox_run(&nested_box));
+}
+
+static void test_nested(void)
+{
+    next_number[0] = 0;
+    for (unsigned n = 0; n < 4; n++)
+        nested[n] = (struct numbered){{n ? run_in_order : leave, NULL}, 0, n};
+    for (unsigned n = 0; n < 3; n++)
+        mailbox_send(&nested_box, &nested[n].letter);
+    CHECK(mailbox_run(&nested_box));
+    CHECK_EQ(next_number[0], 4);
+    CHECK(!mailbox_run(&nested_box));
+}
+
 int main(void)
 {
     pthread_t thread[SENDERS];
@@ -88,5 +122,6 @@ int main(void)
     CHECK(wakes > 0);
     CHECK(!mailbox_run(&box));
     test_soon();
+    test_nested();
     return check_report();
 }

@@ -117,6 +117,7 @@ void display_detach(struct display_viewer *viewer)
     while (*at != viewer)
         at = &(*at)->next;
     *at = viewer->next;
+    if (display->mailbox) mailbox_withdraw(display->mailbox, &viewer->letter);
     display->ops->picture_destroy(viewer->picture);
     free(viewer->pending);
     free(viewer->dirty);

@@ -91,8 +91,7 @@ struct display_viewer {
 /* Returns 0, -ENOMEM, or -ENODEV if there is no display. With a mailbox the first changed() comes as soon as the vCPU
  * thread runs its letters. */
 int display_attach(struct display *display, struct display_viewer *viewer);
-/* Frees the frame too. No letter of the viewer may be under way: either it has sent none, or ready() was called, or the
- * machine will not run again. */
+/* Frees the frame too. On the vCPU thread or after its end; the viewer asks no more. */
 void display_detach(struct display_viewer *viewer);
 
 /* Any thread: ask for the scene as it is now. Asking again before ready() does nothing. */
