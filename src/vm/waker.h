@@ -51,6 +51,7 @@ struct waker {
     pthread_t vcpu;  /* the same thread; set before vcpu_thread */
     pid_t process;   /* getpid(), for a kick; set before vcpu_thread */
     u32 waits;       /* enum vcpu_waits */
+    u32 run;         /* how often it has gone on after a wait */
     u32 stop;
     u32 giving_up; /* QUIT or TIMEOUT was seen: output must not block */
 };
@@ -77,13 +78,20 @@ void waker_wait(struct waker *waker, u64 deadline_ns, u64 look_out_ns);
 static inline bool waker_runs(struct waker *waker)
 {
     if (__atomic_load_n(&waker->waits, __ATOMIC_RELAXED) == VCPU_RUNS) return false;
+    __atomic_store_n(&waker->run, (waker->run + 1) & INT32_MAX, __ATOMIC_RELAXED);
     __atomic_store_n(&waker->waits, VCPU_RUNS, __ATOMIC_SEQ_CST);
     return true;
 }
 
 /* Any thread: set PENDING_HOST, and kick or wake the vCPU thread. */
 void waker_wake(struct waker *waker);
-/* The same, but running guest code is not interrupted: the thread looks when it leaves guest code by itself. */
+/* The number of the guest's run since the last wait; 0: the vCPU thread waits, or is about to test *pending. */
+static inline u32 waker_run(const struct waker *waker)
+{
+    if (__atomic_load_n(&waker->waits, __ATOMIC_RELAXED) != VCPU_RUNS) return 0;
+    return __atomic_load_n(&waker->run, __ATOMIC_RELAXED) + 1;
+}
+/* Any thread: the same as waker_wake(), but running guest code is not interrupted: the thread looks when it leaves guest code by itself. */
 void waker_notice(struct waker *waker);
 
 #endif
