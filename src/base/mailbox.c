@@ -30,6 +30,7 @@ static void notice(const struct mailbox *box)
 void mailbox_open(struct mailbox *box, const struct mailbox_calls *calls, void *owner)
 {
     box->owner = owner;
+    __atomic_store_n(&box->run, calls->run, __ATOMIC_RELEASE);
     __atomic_store_n(&box->notice, calls->notice, __ATOMIC_RELEASE);
     __atomic_store_n(&box->wake, calls->wake, __ATOMIC_RELEASE);
 }
@@ -49,6 +50,12 @@ bool mailbox_send_soon(struct mailbox *box, struct letter *letter)
 void mailbox_hurry(struct mailbox *box)
 {
     if (__atomic_load_n(&box->newest, __ATOMIC_SEQ_CST)) wake(box);
+}
+
+u32 mailbox_owner_run(const struct mailbox *box)
+{
+    u32 (*run)(void *owner) = __atomic_load_n(&box->run, __ATOMIC_ACQUIRE);
+    return run ? run(box->owner) : 0;
 }
 
 static void take_all(struct mailbox *box)

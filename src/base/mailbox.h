@@ -30,12 +30,14 @@ struct mailbox {
      * wake. */
     void (*wake)(void *owner);
     void (*notice)(void *owner);
+    u32 (*run)(void *owner); /* atomic: mailbox_owner_run(). NULL: the vCPU thread waits */
     void *owner;
 };
 
 struct mailbox_calls {
     void (*wake)(void *owner);
     void (*notice)(void *owner);
+    u32 (*run)(void *owner);
 };
 
 /* From now on senders make these calls; others may be sending already. */
@@ -49,6 +51,10 @@ void mailbox_send(struct mailbox *box, struct letter *letter);
  * interrupts guest code if letters are still in the mailbox. Returns whether this letter is the oldest. */
 bool mailbox_send_soon(struct mailbox *box, struct letter *letter);
 void mailbox_hurry(struct mailbox *box);
+
+/* Zero while the vCPU thread waits; while it runs guest code, a number that changes with each wait. A sender may put
+ * off a letter that does not matter to a guest that is busy. */
+u32 mailbox_owner_run(const struct mailbox *box);
 
 /* On the vCPU thread, also within a letter's run(): run all letters in the mailbox. Returns whether there were any. */
 bool mailbox_run(struct mailbox *box);

@@ -93,6 +93,10 @@ struct net_card_ops {
     void (*sent)(void *card, struct net_frame *first);
     void (*received)(void *card, struct net_buffer *first);
     void (*carrier)(void *card, bool up); /* the cable was plugged in, or pulled */
+    /* The driver goes on while sent frames are not reported, as long as there is room in its ring. So a busy guest may
+     * hear of them, and of acknowledgements, a little later, which saves interrupts, and TCP makes larger segments of
+     * small writes meanwhile. */
+    bool patient;
 };
 
 struct net_cable;

@@ -89,8 +89,8 @@ static struct session *take_postponed(struct control *control)
     return NULL;
 }
 
-/* A command that waits for disks runs letters meanwhile. One that comes by such a letter has to wait: it could take away
- * what the first one holds. */
+/* A command that waits for disks runs letters meanwhile. One that comes by such a letter has to wait: it could take
+ * away what the first one holds. */
 static void ask(struct letter *letter)
 {
     struct session *s = container_of(letter, struct session, ask);

@@ -10,6 +10,13 @@
  * about sent ones, which no driver waits for unless its ring is full. */
 #define HURRY_RECEIVED_NS 15000u
 #define HURRY_SENT_NS     200000u
+/* How long a letter is put off. The interrupts of network cards are moderated by about as much. It is done only for a
+ * guest that has not halted for BUSY_NS, because one that waits for an answer had better handle the letter while it is
+ * awake, and that sends frames of less than PUT_OFF_BYTES: larger ones fill TCP's window soon, and their memory is used
+ * again while it is in the caches. */
+#define PUT_OFF_NS    50000u
+#define BUSY_NS       200000u
+#define PUT_OFF_BYTES 16384u
 /* This number of sent frames is worth a letter of its own. */
 #define SENT_BATCH 64
 
@@ -63,6 +70,7 @@ static void deliver(struct letter *letter)
     end->carrier_news = false;
     end->letter_under_way = false;
     __atomic_store_n(&end->hurry_at_ns, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&end->put_off_until_ns, 0, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&end->lock);
     bool turned = news && up != end->cable.up;
     if (turned) end->cable.up = up;
@@ -81,9 +89,45 @@ static void write_letter(struct net_end *end, u64 ns)
         if (!before || at < before) __atomic_store_n(&end->hurry_at_ns, at, __ATOMIC_RELAXED);
         end->hurry_ns = ns;
     }
+    __atomic_store_n(&end->put_off_until_ns, 0, __ATOMIC_RELAXED);
     if (end->letter_under_way) return;
     end->letter_under_way = true;
     mailbox_send_soon(end->box, &end->letter);
+}
+
+/* With the lock. Has the guest been busy for a while, and with small frames? */
+static bool may_put_off(struct net_end *end, u64 now)
+{
+    u32 run = mailbox_owner_run(end->box);
+    if (run != end->run) end->run_since_ns = now;
+    end->run = run;
+    return run && now - end->run_since_ns >= BUSY_NS && end->last_sent_bytes < PUT_OFF_BYTES;
+}
+
+/* With the lock: a letter that a busy guest need not see at once. */
+static void put_off_letter(struct net_end *end, u64 ns)
+{
+    u64 now = host_now_ns();
+    if (end->letter_under_way || !end->card_ops || !end->card_ops->patient || !may_put_off(end, now))
+        write_letter(end, ns);
+    else if (!__atomic_load_n(&end->put_off_until_ns, __ATOMIC_RELAXED))
+        __atomic_store_n(&end->put_off_until_ns, now + PUT_OFF_NS, __ATOMIC_RELAXED);
+}
+
+static void send_put_off(struct net_end *end)
+{
+    pthread_mutex_lock(&end->lock);
+    if (__atomic_load_n(&end->put_off_until_ns, __ATOMIC_RELAXED))
+        write_letter(end, end->received ? HURRY_RECEIVED_NS : HURRY_SENT_NS);
+    pthread_mutex_unlock(&end->lock);
+}
+
+static bool send_put_off_if_due(struct net_end *end)
+{
+    u64 at = __atomic_load_n(&end->put_off_until_ns, __ATOMIC_RELAXED);
+    if (!at || (mailbox_owner_run(end->box) && host_now_ns() < at)) return false;
+    send_put_off(end);
+    return true;
 }
 
 static void hurry(struct net_end *end)
@@ -137,11 +181,11 @@ static enum net_sent send_one(struct net_end *end, const struct net_frame *frame
 static bool work(struct net_source *source)
 {
     struct net_end *end = container_of(source, struct net_end, source);
-    bool any = false;
+    bool any = send_put_off_if_due(end);
     hurry_if_due(end);
     if (!__atomic_load_n(&end->outgoing, __ATOMIC_RELAXED) &&
         (!__atomic_load_n(&end->sending, __ATOMIC_RELAXED) || end->blocked))
-        return false;
+        return any;
     pthread_mutex_lock(&end->lock);
     take_outgoing(end);
     while (end->sending && !end->blocked && !end->withdrawing) {
@@ -156,17 +200,20 @@ static bool work(struct net_source *source)
             break;
         }
         any = true;
+        end->last_sent_bytes = frame->bytes;
         APPEND(end, done, frame);
         if (++end->done_count % SENT_BATCH == 0) write_letter(end, HURRY_SENT_NS);
     }
-    if (end->done) write_letter(end, HURRY_SENT_NS);
+    if (end->done) put_off_letter(end, HURRY_SENT_NS);
     pthread_mutex_unlock(&end->lock);
     return any;
 }
 
 static void rest(struct net_source *source)
 {
-    hurry(container_of(source, struct net_end, source));
+    struct net_end *end = container_of(source, struct net_end, source);
+    send_put_off(end);
+    hurry(end);
 }
 
 static void cable_send(struct net_cable *cable, struct net_frame *frame)
@@ -270,7 +317,10 @@ static enum put put_frame(struct net_end *end, const u8 *frame, u32 bytes, const
         APPEND(end, received, first);
         first = next;
     }
-    write_letter(end, HURRY_RECEIVED_NS);
+    if (frame_is_acknowledgement(frame, bytes))
+        put_off_letter(end, HURRY_RECEIVED_NS);
+    else
+        write_letter(end, HURRY_RECEIVED_NS);
     return PUT;
 }
 
@@ -420,6 +470,7 @@ static void cable_withdraw(struct net_cable *cable)
     CLEAR(end, offered);
     CLEAR(end, received);
     end->done_count = 0;
+    __atomic_store_n(&end->put_off_until_ns, 0, __ATOMIC_RELAXED);
     drop_waiting(end);
     pthread_mutex_unlock(&end->lock);
 }

@@ -12,6 +12,9 @@
  * 1. `lock` covers the lists, the filter and the flags, for moments only: while a frame is being sent or a
  * buffer filled, it is `busy` and not locked, and net_withdraw() waits for that.
  * 2. The letter is under way at most once. It takes everything there is.
+ * 3. A letter about nothing but sent frames and acknowledgements is put off if the guest has been busy for a while and
+ *    sends small frames
+ * (net_card_ops.patient). The network thread does not sleep meanwhile, and sends the letter when the guest halts.
  */
 #ifndef RINGER_NET_CABLE_H
 #define RINGER_NET_CABLE_H
@@ -67,6 +70,10 @@ struct net_end {
     bool backend_up, carrier_news;
     struct letter letter;
     bool letter_under_way;
+    u64 put_off_until_ns; /* 0: no letter is put off */
+    u32 run;              /* the guest's, mailbox_owner_run(), and since when */
+    u64 run_since_ns;
+    u32 last_sent_bytes;
     u64 hurry_at_ns; /* 0: no letter waits */
     u64 hurry_ns;    /* the delay from which that follows */
 };

@@ -89,6 +89,14 @@ bool frame_parse(const u8 *frame, u32 bytes, struct frame_layout *layout)
     return false;
 }
 
+bool frame_is_acknowledgement(const u8 *frame, u32 bytes)
+{
+    enum { FLAGS = 0x3f };
+    struct frame_layout layout;
+    return frame_parse(frame, bytes, &layout) && layout.protocol == PROTOCOL_TCP && !layout.fragment &&
+           layout.bytes == layout.payload && (frame[layout.transport + TCP_FLAGS] & FLAGS) == TCP_ACK;
+}
+
 u8 *frame_tcp_option(u8 *frame, const struct frame_layout *layout, u8 kind, u8 length)
 {
     u8 *at = frame + layout->transport + TCP_BYTES, *end = frame + layout->payload;

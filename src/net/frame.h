@@ -53,6 +53,8 @@ struct frame_layout {
 
 /* False: no IP packet, or a broken one. */
 bool frame_parse(const u8 *frame, u32 bytes, struct frame_layout *layout);
+/* Is it a TCP segment that does nothing but acknowledge? */
+bool frame_is_acknowledgement(const u8 *frame, u32 bytes);
 
 /* Sum of the pseudo header (RFC 793, RFC 8200 8.1) for `length` bytes of transport header and payload. */
 u32 checksum_pseudo(const u8 *frame, const struct frame_layout *layout, u32 length);

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 
 #define V     (1u << ROLE_VCPU)
+#define WAKER (1u << ROLE_WAKER)
 #define DISK  (1u << ROLE_DISK)
 #define NET   (1u << ROLE_NETWORK)
 #define CHAR  (1u << ROLE_CHARACTERS)
@@ -122,12 +123,12 @@ const struct rule rules_allowed[] = {
     ANY(V | DISK, landlock_restrict_self),
     IS(V | DISK, prctl, 0, PR_SET_NO_NEW_PRIVS),
 
-    /* The vCPU thread: timers, messages to the opener, vhost-user back ends and clients. */
-    ANY(V, timerfd_settime),
+    /* The vCPU thread: timers, messages to the opener, vhost-user back ends and clients. The waker: signals. */
     ANY(V, timer_create),
     ANY(V, timer_settime),
     ANY(V, timer_getoverrun),
     ANY(V, timer_delete),
+    ANY(WAKER, rt_sigtimedwait),
     ANY(V, wait4),
     ANY(V | WIN, eventfd2),
     ANY(V | NET | CHAR | WIN, pipe2),

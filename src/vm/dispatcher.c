@@ -241,7 +241,7 @@ bool dispatcher_settle(struct vm *vm)
                             v->icount < vm->time.budget)) {
             fpu_shelter(v);
             vm_time_run(&vm->time);
-        } else {
+        } else if (likely(!vm->waker || !waker_runs(vm->waker))) {
             return true;
         }
     }

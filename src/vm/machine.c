@@ -212,11 +212,16 @@ static void notice(void *owner)
     waker_notice(((struct vm *)owner)->waker);
 }
 
+static u32 run(void *owner)
+{
+    return waker_run(((struct vm *)owner)->waker);
+}
+
 void machine_set_waker(struct vm *vm, struct waker *waker)
 {
     vm->waker = waker;
     waker->sampled = &vm->vcpu.sampled;
-    mailbox_open(&vm->mailbox, &(struct mailbox_calls){wake, notice}, vm);
+    mailbox_open(&vm->mailbox, &(struct mailbox_calls){wake, notice, run}, vm);
     vm_time_set_waker(&vm->time, waker);
     machine_start(vm);
 }

@@ -6,14 +6,13 @@
 
 #include <errno.h>
 #include <linux/futex.h>
-#include <poll.h>
 #include <signal.h>
-#include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <sys/syscall.h>
-#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
+
+/* From the timer, and to end the thread. */
+#define WAKER_SIGNAL SIGRTMIN
 
 static struct timespec timespec_of(u64 ns)
 {
@@ -29,6 +28,7 @@ static void watched_signals(sigset_t *set)
     sigaddset(set, SIGQUIT);
     sigaddset(set, SIGUSR1);
     sigaddset(set, SIGUSR2);
+    sigaddset(set, WAKER_SIGNAL);
 }
 
 void waker_block_signals(void)
@@ -73,30 +73,18 @@ void waker_wake(struct waker *waker)
     raise_event(waker, 0);
 }
 
-static void take_signal(struct waker *waker)
+/* Returns the signal that has come, or -1: none until then, or the wait was interrupted. */
+static int wait_for_signal(u64 wake_ns, siginfo_t *info)
 {
-    struct signalfd_siginfo info;
-    if (read(waker->signal_fd, &info, sizeof(info)) != sizeof(info)) return;
-    if (info.ssi_signo == SIGUSR1 || info.ssi_signo == SIGUSR2) {
-        raise_event(waker, info.ssi_signo == SIGUSR1 ? WAKER_DUMP : WAKER_RETRY);
-        return;
-    }
-    __atomic_store_n(&waker->giving_up, 1, __ATOMIC_SEQ_CST);
-    raise_event(waker, WAKER_QUIT);
-}
-
-static void sleep_until(u64 wake_ns, struct pollfd *fds, unsigned count)
-{
+    sigset_t set;
     struct timespec left, *timeout = NULL;
+    watched_signals(&set);
     if (wake_ns != UINT64_MAX) {
         u64 now = host_now_ns();
-        u64 ns = wake_ns > now ? wake_ns - now : 0;
-        left = timespec_of(ns);
+        left = timespec_of(wake_ns > now ? wake_ns - now : 0);
         timeout = &left;
     }
-    if (ppoll(fds, count, timeout, NULL) <= 0)
-        for (unsigned i = 0; i < count; i++)
-            fds[i].revents = 0;
+    return sigtimedwait(&set, info, timeout);
 }
 
 static void check_timeout(struct waker *waker)
@@ -107,14 +95,24 @@ static void check_timeout(struct waker *waker)
     raise_event(waker, WAKER_TIMEOUT);
 }
 
-/* A deadline has come. If the vCPU thread has set the timer again in the meantime, either there is nothing to read, or
- * the timer is marked as expired although it is set. Then the vCPU thread sets it once more. */
+/* A deadline has come. If the vCPU thread has set the timer again in the meantime, the timer is marked as expired
+ * although it is set. Then the vCPU thread sets it once more. */
 static void take_timer(struct waker *waker)
 {
-    u64 expirations;
-    if (read(waker->timer_fd, &expirations, sizeof(expirations)) != sizeof(expirations)) return;
     __atomic_store_n(&waker->armed_ns, UINT64_MAX, __ATOMIC_SEQ_CST);
     raise_event(waker, 0);
+}
+
+static void take_signal(struct waker *waker, int signal, const siginfo_t *info)
+{
+    if (signal == WAKER_SIGNAL) {
+        if (info->si_code == SI_TIMER) take_timer(waker);
+    } else if (signal == SIGUSR1 || signal == SIGUSR2) {
+        raise_event(waker, signal == SIGUSR1 ? WAKER_DUMP : WAKER_RETRY);
+    } else {
+        __atomic_store_n(&waker->giving_up, 1, __ATOMIC_SEQ_CST);
+        raise_event(waker, WAKER_QUIT);
+    }
 }
 
 static void *waker_main(void *argument)
@@ -122,17 +120,9 @@ static void *waker_main(void *argument)
     struct waker *waker = argument;
     confine_thread(ROLE_WAKER);
     while (!__atomic_load_n(&waker->stop, __ATOMIC_SEQ_CST)) {
-        struct pollfd fds[] = {{.fd = waker->timer_fd, .events = POLLIN},
-                               {.fd = waker->kick_fd, .events = POLLIN},
-                               {.fd = waker->signal_fd, .events = POLLIN}};
-        sleep_until(waker->timeout_at_ns, fds, ARRAY_SIZE(fds));
-        if (fds[0].revents) take_timer(waker);
-        if (fds[1].revents) {
-            u64 kicks;
-            if (read(waker->kick_fd, &kicks, sizeof(kicks)) < 0) { /* another pass empties it */
-            }
-        }
-        if (fds[2].revents) take_signal(waker);
+        siginfo_t info;
+        int signal = wait_for_signal(waker->timeout_at_ns, &info);
+        if (signal > 0) take_signal(waker, signal, &info);
         check_timeout(waker);
     }
     return NULL;
@@ -144,38 +134,23 @@ static void *waker_main(void *argument)
 #define LAZY_NS       9500000u
 #define LAZY_LEAST_NS 1000000u
 
-static void kick(struct waker *waker)
-{
-    u64 one = 1;
-    ssize_t done;
-    do
-        done = write(waker->kick_fd, &one, sizeof(one));
-    while (done < 0 && errno == EINTR);
-}
-
 int waker_start(struct waker *waker, u32 *pending, u64 timeout_ns)
 {
-    sigset_t set;
-    watched_signals(&set);
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = WAKER_SIGNAL};
     *waker =
         (struct waker){.pending = pending,
-                       .kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-                       .timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),
-                       .signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
                        .timeout_at_ns = timeout_ns == UINT64_MAX ? UINT64_MAX : host_now_ns() + timeout_ns,
                        .armed_ns = UINT64_MAX};
-    if (waker->kick_fd < 0 || waker->timer_fd < 0 || waker->signal_fd < 0) return -errno;
+    if (timer_create(CLOCK_MONOTONIC, &event, &waker->timer) < 0) return -errno;
     return -pthread_create(&waker->thread, NULL, waker_main, waker);
 }
 
 void waker_stop(struct waker *waker)
 {
     __atomic_store_n(&waker->stop, 1, __ATOMIC_SEQ_CST);
-    kick(waker);
+    pthread_kill(waker->thread, WAKER_SIGNAL);
     pthread_join(waker->thread, NULL);
-    close(waker->kick_fd);
-    close(waker->timer_fd);
-    close(waker->signal_fd);
+    timer_delete(waker->timer);
 }
 
 void waker_kick_me(struct waker *waker)
@@ -198,7 +173,7 @@ void waker_set_deadline(struct waker *waker, u64 deadline_ns)
     }
     __atomic_store_n(&waker->armed_ns, deadline_ns, __ATOMIC_SEQ_CST);
     struct itimerspec at = {.it_value = timespec_of(deadline_ns)};
-    timerfd_settime(waker->timer_fd, TFD_TIMER_ABSTIME, &at, NULL);
+    timer_settime(waker->timer, TIMER_ABSTIME, &at, NULL);
 }
 
 u32 waker_take_events(struct waker *waker)
@@ -269,6 +244,6 @@ void waker_wait(struct waker *waker, u64 deadline_ns, u64 look_out_ns)
         seen = look_out(waker, until < deadline_ns ? until : deadline_ns);
     }
     if (!seen) sleep_well(waker, deadline_ns);
-    set_waits(waker, VCPU_RUNS);
+    set_waits(waker, VCPU_LOOKS_OUT);
     waker->look_out_ns = host_now_ns() - began < LOOK_OUT_MOST_NS ? LOOK_OUT_MOST_NS : 0;
 }

@@ -1,6 +1,7 @@
 /*
  * Cables, without their thread: frames and buffers keep their order; a frame may take several buffers, of which only
- * the first has room for a header; withdrawn buffers never come back.
+ * the first has room for a header; withdrawn buffers never come back; what a busy guest does not wait for is put off,
+ * and nothing else.
  */
 #include "check.h"
 #include "net/cable.h"
@@ -13,6 +14,7 @@ struct rig {
     struct net_end end;
     struct mailbox box;
     bool blocked;
+    u32 guest_run;          /* its number; 0: it waits */
     unsigned sent_frames;   /* by the back end */
     struct net_frame *sent; /* told to the card */
     struct net_buffer *received;
@@ -51,7 +53,7 @@ static bool all(const struct net_filter *filter, const u8 *frame, u32 bytes)
 static void rig_init(struct rig *rig)
 {
     static const struct net_backend_ops backend_ops = {.send = send_frame};
-    static const struct net_card_ops card_ops = {sent, received, carrier};
+    static const struct net_card_ops card_ops = {sent, received, carrier, .patient = true};
     static const struct net_filter filter = {.accepts = all};
     memset(rig, 0, sizeof(*rig));
     CHECK_EQ(net_loop_init(&rig->loop, ROLE_NETWORK), 0);
@@ -167,11 +169,86 @@ static void test_withdrawing(void)
     rig_end(&rig);
 }
 
+static void ignore(void *rig) {}
+
+static u32 guest_run(void *rig)
+{
+    return ((struct rig *)rig)->guest_run;
+}
+
+/* Work, and read the mail. Returns the number of letters that have come until now. */
+static unsigned letters(struct rig *rig)
+{
+    work(rig);
+    mailbox_run(&rig->box);
+    return rig->letters;
+}
+
+/* Sent frames and acknowledgements are put off while the guest runs, until the time is over, the guest halts or
+ * something comes that matters. Hazards: a reply that waits, a guest that waits for room in its ring. */
+static void test_putting_off(void)
+{
+    enum { FLAGS = 47, ACK = 0x10, PSH = 8 };
+    static u8 memory[4][128];
+    static const struct net_offload whole;
+    struct iovec part[4];
+    struct net_buffer buffer[4];
+    struct net_frame frame[3] = {0};
+    /* A TCP segment without data. */
+    u8 segment[54] = {[12] = 8, [14] = 0x45, [17] = 40, [23] = 6, [46] = 0x50, [FLAGS] = ACK};
+    struct rig rig;
+    rig_init(&rig);
+    mailbox_open(&rig.box, &(struct mailbox_calls){ignore, ignore, guest_run}, &rig);
+    for (unsigned n = 0; n < 4; n++) {
+        part[n] = (struct iovec){memory[n], sizeof(memory[n])};
+        buffer[n] = (struct net_buffer){.part = &part[n], .part_count = 1, .capacity = sizeof(memory[n])};
+        net_offer(&rig.end.cable, &buffer[n]);
+    }
+    net_send(&rig.end.cable, &frame[0]);
+    CHECK_EQ(letters(&rig), 1); /* it waits: at once */
+    rig.guest_run = 1;
+    net_send(&rig.end.cable, &frame[1]);
+    CHECK_EQ(letters(&rig), 2); /* it has just begun to run: at once */
+    rig.end.run_since_ns = 0;
+    frame[2].bytes = 60000;
+    net_send(&rig.end.cable, &frame[2]);
+    CHECK_EQ(letters(&rig), 3);            /* a large frame: at once */
+    rig.end.put_off_until_ns = UINT64_MAX; /* not by the time */
+    net_send(&rig.end.cable, &frame[1]);
+    CHECK_EQ(letters(&rig), 3);
+    CHECK(net_receive(&rig.end, segment, sizeof(segment), &whole));
+    CHECK_EQ(letters(&rig), 3);
+    rig.guest_run = 0; /* it halts */
+    CHECK_EQ(letters(&rig), 5);
+    CHECK(rig.sent == &frame[1] && rig.received == &buffer[0]);
+    rig.guest_run = 1;
+    CHECK(net_receive(&rig.end, segment, sizeof(segment), &whole));
+    CHECK(rig.end.put_off_until_ns);
+    rig.end.put_off_until_ns = 1; /* the time is over */
+    CHECK_EQ(letters(&rig), 6);
+    CHECK(!rig.end.put_off_until_ns);
+    rig.end.put_off_until_ns = UINT64_MAX;
+    net_send(&rig.end.cable, &frame[0]);
+    CHECK_EQ(letters(&rig), 6);
+    segment[FLAGS] = ACK | PSH;
+    CHECK(net_receive(&rig.end, segment, sizeof(segment), &whole)); /* it may matter */
+    CHECK_EQ(letters(&rig), 8);
+    CHECK(!rig.end.put_off_until_ns);
+    rig.end.put_off_until_ns = UINT64_MAX;
+    segment[FLAGS] = ACK;
+    CHECK(net_receive(&rig.end, segment, sizeof(segment), &whole));
+    rig.end.source.rest(&rig.end.source); /* the thread does not sleep on it */
+    mailbox_run(&rig.box);
+    CHECK_EQ(rig.letters, 9);
+    rig_end(&rig);
+}
+
 int main(void)
 {
     test_merging();
     test_waiting();
     test_sending();
     test_withdrawing();
+    test_putting_off();
     return check_report();
 }

@@ -158,6 +158,47 @@ static void test_notices(struct waker *waker, u32 *pending)
     consume(pending);
 }
 
+static volatile sig_atomic_t kicks;
+
+static void count_kick(int signal)
+{
+    kicks++;
+}
+
+static void *wake(void *waker)
+{
+    waker_wake(waker);
+    return NULL;
+}
+
+static void wake_from_outside(struct waker *waker, u32 *pending)
+{
+    pthread_t thread;
+    CHECK(!pthread_create(&thread, NULL, wake, waker));
+    pthread_join(thread, NULL);
+    CHECK_EQ(*pending, PENDING_HOST);
+    consume(pending);
+}
+
+/* The vCPU thread is kicked only while it may be in guest code, and a kick does not wake the waker, too (hazard: two
+ * switches of threads for each). */
+static void test_kicks(struct waker *waker, u32 *pending)
+{
+    sigaction(SIGURG, &(struct sigaction){.sa_handler = count_kick}, NULL);
+    waker_kick_me(waker);
+    waker_wait(waker, 1, 0);
+    consume(pending);
+    wake_from_outside(waker, pending);
+    CHECK_EQ(kicks, 0);
+    CHECK(waker_runs(waker));
+    CHECK(!waker_runs(waker));
+    wait_until_asleep(waker_thread);
+    u64 before = thread_runs(waker_thread);
+    wake_from_outside(waker, pending);
+    CHECK_EQ(kicks, 1);
+    CHECK_EQ(thread_runs(waker_thread), before);
+}
+
 int main(void)
 {
     struct waker waker;
@@ -169,6 +210,7 @@ int main(void)
     test_deadlines(&waker, &pending);
     test_no_spin(&waker, &pending);
     test_notices(&waker, &pending);
+    test_kicks(&waker, &pending);
     test_signals(&waker, &pending);
     waker_stop(&waker);
     test_timeout();

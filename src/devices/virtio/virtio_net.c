@@ -514,7 +514,8 @@ static void queue_reset(struct virtio *virtio, unsigned queue)
 
 static const struct virtio_kind net_kind = {
     .notify = notify, .config_written = config_written, .reset = reset, .queue_reset = queue_reset};
-static const struct net_card_ops card_ops = {.sent = sent, .received = received, .carrier = carrier};
+static const struct net_card_ops card_ops = {
+    .sent = sent, .received = received, .carrier = carrier, .patient = true};
 
 static void put_config(struct virtio_net *net, u16 mtu)
 {
