@@ -61,7 +61,7 @@ struct long_space {
     u64 misses;               /* TLB misses that were filled since the last decision */
     struct long_process process;
     u8 patience, window; /* window: + 1; 0: none */
-    bool wants_low;      /* its code uses the lowest segment */
+    bool wants_low;      /* it has something in the lowest segment */
 };
 
 struct long_windows {
