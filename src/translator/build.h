@@ -196,6 +196,9 @@ struct build {
     struct hoist_access access[BLOCK_MAX_INSNS][HOIST_SLOTS];
     struct verified verified[16];
     unsigned verified_count;
+    struct value stack[BLOCK_MAX_INSNS + 1]; /* RSP before insn[n] */
+    struct value anchor[8];                  /* addresses in segments that are LONG_HIGH, for RSP (verify.c) */
+    unsigned anchors;
     bool has_delta;             /* r13 has the delta of the window */
     u32 piece[BLOCK_MAX_INSNS]; /* arena offset where the code of insn[n] begins, its glue included */
     u32 stubs_at;               /* arena offset where the stubs begin, behind the body */
@@ -225,6 +228,11 @@ static inline bool is_code64(const struct build *b)
 static inline bool is_wide_code(const struct build *b)
 {
     return b->mode & (MODE_CODE32 | MODE_CODE64);
+}
+/* 64-bit code that may rely on RSP, and keeps it in its segment (verify.c). */
+static inline bool follows_stack(const struct build *b)
+{
+    return is_code64(b) && (b->mode & MODE_STACK_HIGH);
 }
 /* IA-32e mode: checks look into the TLB (mmu/tlb.h). */
 static inline bool has_tlb(const struct build *b)
@@ -407,8 +415,12 @@ static inline struct host_mem mem_segment_class(u8 number)
     mem.disp = (s32)(offsetof(struct tlb, segment) - offsetof(struct tlb, slot));
     return mem;
 }
+/* A block begins. */
+void verify_begin(struct build *b);
 /* The current instruction begins: does it leave r13 alone? */
 void verify_instruction(struct build *b);
+/* It ends: has RSP left its segment? */
+void verify_stack_pointer(struct build *b);
 void emit_segment_stub(struct build *b, const struct stub *stub);
 
 /* rewrite.c: the current instruction as the same instruction of the host. rewrite_can(): is that possible? */

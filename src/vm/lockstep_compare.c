@@ -138,7 +138,8 @@ static u64 field_value(const struct vcpu *v, const struct field *field)
 /* Compare without the bits for windows: only the translator has windows, and it gives them by host time. */
 static bool same_but_window(const struct field *field, u64 x, u64 y)
 {
-    return field->offset == offsetof(struct vcpu, mode) && !((u32)(x ^ y) & ~(u32)(MODE_WINDOW | MODE_SAME));
+    u32 bits = MODE_WINDOW | MODE_SAME | (y & MODE_CODE64 ? MODE_STACK_HIGH : 0);
+    return field->offset == offsetof(struct vcpu, mode) && !((u32)(x ^ y) & ~bits);
 }
 
 static unsigned compare_fields(const struct vcpu *a, const struct vcpu *b, FILE *out)
