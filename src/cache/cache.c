@@ -374,25 +374,34 @@ void cache_unlink(struct cache *cache, struct block *block)
         unlink_outgoing(cache, &block_edges(block)[n]);
 }
 
-void cache_fill_site(struct cache *cache, struct edge *edge, struct block *to, u32 frame_plus_1)
+/* Does the site compare with this target already, for example after cache_unlink()? */
+static bool has_target(const struct cache *cache, const struct block *from, const struct indirect_site *site, u64 rip)
+{
+    const any32 *field = (const any32 *)(cache->arena.write + from->start + site->eip_patch);
+    return site->fills && field[0] == (u32)rip && (!site->wide || field[1] == (u32)(rip >> 32));
+}
+
+void cache_fill_site(struct cache *cache, struct edge *edge, struct block *to, const struct site_target *target)
 {
     struct block *from = edge_from(edge);
     struct indirect_site *site = block_indirect(from);
+    bool again = has_target(cache, from, site, target->rip);
     unlink_outgoing(cache, edge);
-    bool again = site->fills && edge->eip == to->eip; /* for example after cache_unlink() */
     if (site->fills == SITE_FILLS && !again) {
-        u32 compare = site->eip_patch + 4u - SITE_COMPARE_BYTES;
-        cache->arena.write[from->start + compare] = 0xe9; /* jmp rel32 */
-        patch32(cache, from->start + compare + 1, site->look_up - (compare + 5));
+        cache->arena.write[from->start + site->compare] = 0xe9; /* jmp rel32 */
+        patch32(cache, from->start + site->compare + 1, site->look_up - (site->compare + 5u));
         cache->counters->sites_given_up++;
         return;
     }
     if (!again) site->fills++;
     edge->eip = to->eip;
-    patch32(cache, from->start + site->eip_patch, edge->eip);
-    patch32(cache, from->start + site->page_patch,
-            ((block_key(to).cs_base + edge->eip) >> PAGE_SHIFT) * (u32)sizeof(u32));
-    cache_link(cache, edge, to, frame_plus_1);
+    patch32(cache, from->start + site->eip_patch, (u32)target->rip);
+    patch32(cache, from->start + site->page_patch, target->entry);
+    if (site->wide) {
+        patch32(cache, from->start + site->eip_patch + 4, (u32)(target->rip >> 32));
+        patch32(cache, from->start + edge->frame_patch + 4, (u32)(target->frame >> 32));
+    }
+    cache_link(cache, edge, to, (u32)target->frame);
     cache->counters->sites_filled++;
 }
 

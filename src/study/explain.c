@@ -235,7 +235,7 @@ static bool explain_block(struct explained_block *x, struct disassembler *d, con
     list_host(x, d, host, stubs, block->host_bytes);
     for (unsigned n = 0; n < block->edge_count; n++) {
         const struct edge *edge = &block_edges(block)[n];
-        if (edge->unhoisted) continue;
+        if (edge->unhoisted || (block->site && n == block_indirect(block)->edge)) continue;
         u64 eip = block_rip(block) + (u64)(s64)(s32)(edge->eip - block->eip);
         x->edge[x->edge_count++] =
             (struct explained_edge){mode_mask_rip(block->mode, eip), edge->frame_patch != 0};

@@ -112,7 +112,6 @@ void emit_jump(struct build *b)
         return;
     }
     load_target(b, REG_LINEAR);
-    require_canonical(b);
     emit_indirect(b);
 }
 

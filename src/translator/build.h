@@ -132,6 +132,7 @@ struct stub {
     u32 back;      /* where the body goes on; STUB_EDGE, STUB_INDIRECT: where a call returns to, 0: no call */
     u64 eip;
     u32 callout; /* STUB_STRING, STUB_FAST: struct callout */
+    bool jump;   /* STUB_INDIRECT: a JMP. Only where its target is not known to be canonical is that checked */
     u8 restore;  /* STUB_STRING: 0, or log2(element size) + 1: ECX must be computed from the bytes in r11 */
     struct host_mem address; /* STUB_SEGMENT: the guest address */
     u8 segment;              /* STUB_SEGMENT with `back`: the register with the number of its segment */
@@ -504,7 +505,7 @@ void emit_count_keeping_flags(struct build *b, const u64 *counter);
 void emit_edge_call(struct build *b, u64 eip);
 /* Make a conditional jump the edge to `eip`. Returns false, and emits nothing, if the edge needs tests. */
 bool emit_edge_on_jcc(struct build *b, u64 eip, u8 cc);
-/* Go to the EIP in r9d. */
+/* A JMP to the EIP in r9d. */
 void emit_indirect(struct build *b);
 void emit_indirect_call(struct build *b);
 void emit_return(struct build *b);

@@ -475,11 +475,16 @@ static u64 edge_target(const struct edge *edge)
     return mode_mask_rip(from->mode, rip + (u64)(s64)(s32)(edge->eip - (u32)rip));
 }
 
+static u64 linear_of_block(const struct vcpu *v, const struct block *block)
+{
+    u64 rip = block_rip(block);
+    return v->mode & MODE_CODE64 ? rip : (u32)(block_key(block).cs_base + rip);
+}
+
 /* What an edge to another page compares with the exec entry of the target's page, which is there. */
 static u32 edge_frame(const struct vcpu *v, const struct block *to)
 {
-    u64 rip = block_rip(to);
-    u64 linear = v->mode & MODE_CODE64 ? rip : (u32)(block_key(to).cs_base + rip);
+    u64 linear = linear_of_block(v, to);
     if (v->mode & MODE_LONG) return (u32)tlb_exec_word(linear, to->frame);
     return v->exec_table[linear >> PAGE_SHIFT];
 }
@@ -523,14 +528,28 @@ u64 translator_link(struct vcpu *v, struct edge *edge)
     return to;
 }
 
+/* What an indirect site compares with for this target. */
+static struct site_target site_target_of(const struct vcpu *v, const struct block *to)
+{
+    u64 linear = linear_of_block(v, to);
+    struct site_target target = {.rip = block_rip(to), .frame = edge_frame(v, to)};
+    target.entry = (u32)((linear >> PAGE_SHIFT) * sizeof(u32));
+    if (v->mode & MODE_LONG) {
+        target.frame = tlb_exec_word(linear, to->frame);
+        target.entry = (u32)mem_tlb_at(linear, offsetof(struct tlb_slot, exec)).disp;
+    }
+    return target;
+}
+
 u64 translator_fill_site(struct vcpu *v, struct edge *edge)
 {
     struct engine *t = v->engine;
     struct block *target;
     note_event(v->counters->events, EVENT_EXIT_SITE, v->rip);
-    u64 to = next_for(v, edge_from(edge), (u32)v->rip, 0, &target);
+    u64 to = next_for(v, edge_from(edge), mode_mask_rip(v->mode, v->rip), 0, &target);
     if (!target) return to;
-    cache_fill_site(&t->cache, edge, target, edge_frame(v, target));
+    struct site_target at = site_target_of(v, target);
+    cache_fill_site(&t->cache, edge, target, &at);
     load_fpu(v);
     return to;
 }

@@ -121,17 +121,21 @@ static void emit_compare(struct build *b, u8 class, struct host_mem entry)
     emit8(&b->e, class);
 }
 
-/* The check of an address: the jump is taken if it has another class. *segment: the register with the number of its
- * segment. */
+/* The check of an address: the jump is taken if it has another class. *segment: the register that gets the number of its
+ * segment; NULL: it need not be in a register. */
 static struct stub *check(struct build *b, const struct hoist_access *at, struct host_mem ea, u8 class,
                           u8 *segment)
 {
     bool entry_is_free = ea.base != REG_ENTRY && ea.index != REG_ENTRY;
-    u8 scratch = *segment = !b->keeps_temp ? REG_TEMP : entry_is_free ? REG_ENTRY : REG_HOISTED;
-    b->has_delta &= scratch != REG_HOISTED;
+    u8 scratch = !b->keeps_temp ? REG_TEMP : entry_is_free ? REG_ENTRY : REG_HOISTED;
     flags_clobber(b);
     if (at->root == ROOT_LOWEST) {
         emit_compare(b, class, mem_segment_class(HOST_NONE));
+    } else if (at->root == ROOT_RIP && !segment) {
+        struct host_mem entry = mem_segment_class(HOST_NONE);
+        entry.disp += (s32)((b->key.eip + (u64)at->offset) >> 32 & UINT16_MAX);
+        emit_compare(b, class, entry);
+        if (b->has_full_rip) fix_at(b, b->e.at - 5, FIX_SEGMENT);
     } else {
         if (ea.index == HOST_NONE && !ea.disp)
             emit_mov_rr64(&b->e, scratch, ea.base);
@@ -139,6 +143,8 @@ static struct stub *check(struct build *b, const struct hoist_access *at, struct
             emit_lea64(&b->e, scratch, ea);
         verify_segment_number(b, scratch);
         emit_compare(b, class, mem_segment_class(scratch));
+        b->has_delta &= scratch != REG_HOISTED;
+        if (segment) *segment = scratch;
     }
     struct stub *miss = stub_add(b, STUB_SEGMENT, emit_jcc(&b->e, CC_NZ));
     miss->address = ea;
@@ -266,6 +272,14 @@ static void check_before(struct build *b)
     check_stack(b, 0);
 }
 
+/* Does the current instruction use no register of the monitor's, although it does not reach memory by the window? */
+static bool leaves_registers(const struct build *b)
+{
+    if (b->decision[b->n] == BY_REWRITE) return !memory_of(b->i);
+    unsigned emitter = b->decision[b->n] == BY_EMITTER ? b->i->row->emitter : EMITTER_NONE;
+    return emitter == EMITTER_jcond || emitter == EMITTER_jump || emitter == EMITTER_lea || emitter == EMITTER_nothing;
+}
+
 void verify_begin(struct build *b)
 {
     b->verified_count = b->anchors = 0;
@@ -275,8 +289,7 @@ void verify_begin(struct build *b)
 
 void verify_instruction(struct build *b)
 {
-    bool reaches = memory_of(b->i) || b->decision[b->n] != BY_REWRITE;
-    if (reaches && !has_long_window(b)) b->has_delta = false;
+    if (!has_long_window(b) && !leaves_registers(b)) b->has_delta = false;
     if (follows_stack(b)) check_before(b);
 }
 
@@ -298,11 +311,11 @@ static struct host_mem access_verified(struct build *b, const struct hoist_acces
 {
     settle_flags(b);
     const struct verified *known = find_verified(b, at);
-    u8 class = known ? known->class : guess(b, at, slot), segment;
+    u8 class = known ? known->class : guess(b, at, slot);
     if (class == LONG_EITHER) {
         ea = check_either(b, at, ea);
     } else if (!known) {
-        check(b, at, ea, class, &segment);
+        check(b, at, ea, class, NULL);
         note_verified(b, at, class);
     }
     b->site[b->n].parked = b->flags != FLAGS_HOST;
@@ -330,6 +343,7 @@ bool verify_operand(struct build *b, unsigned size, struct host_mem *mem)
     } else if (i->mem_base == INSN_RIP) {
         at.root = ROOT_RIP;
         at.offset = (s64)(linear - b->key.eip);
+        if (!find_verified(b, &at)) flags_clobber(b); /* the check must follow the address at once (FIX_SEGMENT) */
         access_effective64(b, REG_LINEAR, true);
         *mem = mem_bd(REG_LINEAR, 0);
     } else {
