@@ -1,5 +1,7 @@
 #include "cache_private.h"
 
+#include "base/huge_pages.h"
+
 #include <errno.h>
 #include <sys/mman.h>
 
@@ -22,15 +24,32 @@ static void *map_meta(u64 bytes)
     return NULL;
 }
 
-static void *map_any(u64 bytes)
-{
-    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
-}
-
 static u64 map_bytes(const struct cache *cache)
 {
     return ((cache->arena.bytes >> MAP_SHIFT) + 1) * sizeof(cache->map[0]);
+}
+
+/* The tables that are searched, one behind another. */
+static bool map_tables(struct cache *cache)
+{
+    u64 bytes[] = {JUMP_ENTRIES * sizeof(cache->long_jump[0]), JUMP_ENTRIES * sizeof(cache->jump[0]),
+                   (cache->buckets_mask + 1ull) * sizeof(cache->buckets[0]), TEMPLATES * sizeof(cache->templates[0]),
+                   PAGE_BUCKETS * sizeof(cache->pages[0]), map_bytes(cache)};
+    void *table[ARRAY_SIZE(bytes)];
+    cache->table_bytes = 0;
+    for (unsigned n = 0; n < ARRAY_SIZE(bytes); n++)
+        cache->table_bytes += bytes[n];
+    u8 *at = cache->tables = huge_pages_map(cache->table_bytes);
+    if (!at) return false;
+    for (unsigned n = 0; n < ARRAY_SIZE(bytes); at += bytes[n++])
+        table[n] = at;
+    cache->long_jump = table[0];
+    cache->jump = table[1];
+    cache->buckets = table[2];
+    cache->templates = table[3];
+    cache->pages = table[4];
+    cache->map = table[5];
+    return true;
 }
 
 /* Code takes 1.5 to 2.5 times as many bytes as metadata, depending on the guest's code. Each may take up to
@@ -69,14 +88,7 @@ int cache_init(struct cache *cache, const struct cache_shape *shape, struct coun
         buckets *= 2;
     cache->buckets_mask = buckets - 1;
     cache->meta = map_meta(cache->meta_bytes);
-    cache->buckets = map_any(buckets * sizeof(cache->buckets[0]));
-    cache->templates = map_any(TEMPLATES * sizeof(cache->templates[0]));
-    cache->pages = map_any(PAGE_BUCKETS * sizeof(cache->pages[0]));
-    cache->map = map_any(map_bytes(cache));
-    cache->jump = map_any(JUMP_ENTRIES * sizeof(cache->jump[0]));
-    cache->long_jump = map_any(JUMP_ENTRIES * sizeof(cache->long_jump[0]));
-    if (!cache->meta || !cache->buckets || !cache->templates || !cache->pages || !cache->map ||
-        !cache->jump || !cache->long_jump) {
+    if (!cache->meta || !map_tables(cache)) {
         cache_destroy(cache);
         return -ENOMEM;
     }
@@ -87,22 +99,11 @@ int cache_init(struct cache *cache, const struct cache_shape *shape, struct coun
     return 0;
 }
 
-static void unmap(void *p, u64 bytes)
-{
-    if (p) munmap(p, bytes);
-}
-
 void cache_destroy(struct cache *cache)
 {
-    u64 map = map_bytes(cache);
     arena_destroy(&cache->arena);
-    unmap(cache->meta, cache->meta_bytes);
-    unmap(cache->buckets, (cache->buckets_mask + 1ull) * sizeof(cache->buckets[0]));
-    unmap(cache->templates, TEMPLATES * sizeof(cache->templates[0]));
-    unmap(cache->pages, PAGE_BUCKETS * sizeof(cache->pages[0]));
-    unmap(cache->map, map);
-    unmap(cache->jump, JUMP_ENTRIES * sizeof(cache->jump[0]));
-    unmap(cache->long_jump, JUMP_ENTRIES * sizeof(cache->long_jump[0]));
+    if (cache->meta) munmap(cache->meta, cache->meta_bytes);
+    huge_pages_unmap(cache->tables, cache->table_bytes);
     *cache = (struct cache){0};
 }
 

@@ -253,6 +253,8 @@ struct cache {
     u64 segment_bytes;                 /* budget of a segment: code and metadata together */
     struct jump_entry *jump;           /* JUMP_ENTRIES */
     struct long_jump_entry *long_jump; /* JUMP_ENTRIES */
+    void *tables;                      /* in which these and the other tables lie */
+    u64 table_bytes;
     bool long_jumps;                   /* it may have entries */
     u64 generation, turns;
     struct counters *counters;
