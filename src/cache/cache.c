@@ -447,16 +447,48 @@ void jump_leave(struct cache *cache, const struct block *block)
     if (long_entry->code == block_entry(cache, block)) long_entry->tag = 0;
 }
 
+/* Each page has a block of each process that runs its code, so a walk for each block would take time by their square. */
+static void page_leave_segment(struct cache *cache, u32 page, unsigned n)
+{
+    struct code_page *p = page_find(cache, (u64)page << PAGE_SHIFT);
+    if (!p || p->sweep == cache->sweep) return; /* no page: this is the second sweep of a segment */
+    p->sweep = cache->sweep;
+    for (u32 *at = &p->blocks; *at;) {
+        u32 *next = page_next(block_pointer(*at), page);
+        if (segment_of(cache, block_pointer(*at)) == n) {
+            *at = *next;
+            p->live--;
+        } else {
+            at = next;
+        }
+    }
+}
+
+void blocks_leave_pages(struct cache *cache, unsigned n)
+{
+    cache->sweep++;
+    for (struct block *b = NULL; (b = segment_next(cache, n, b));) {
+        if (b->dead) continue;
+        u32 second = second_page_plus_1(b);
+        page_leave_segment(cache, b->frame, n);
+        if (second) page_leave_segment(cache, second - 1, n);
+    }
+}
+
 void block_kill(struct cache *cache, struct block *block, u32 page)
+{
+    u32 second = second_page_plus_1(block);
+    if (page != block->frame) page_leave(cache, block, block->frame);
+    if (second && page != second - 1) page_leave(cache, block, second - 1);
+    block_drop(cache, block);
+}
+
+void block_drop(struct cache *cache, struct block *block)
 {
     u32 *at = &cache->buckets[block_hash(cache, block)];
     while (*at != low_pointer(block))
         at = &block_pointer(*at)->hash_next;
     *at = block->hash_next;
-
-    u32 second = second_page_plus_1(block);
-    if (page != block->frame) page_leave(cache, block, block->frame);
-    if (second && page != second - 1) page_leave(cache, block, second - 1);
     unlink_incoming(cache, block);
     cache_unlink(cache, block);
     jump_leave(cache, block);

@@ -280,6 +280,7 @@ struct cache {
     u32 *map;       /* struct block */
     struct code_page **pages;
     struct code_page *free_pages; /* several segments: of evicted blocks */
+    u64 sweep;                    /* number of blocks_leave_pages() */
 };
 
 /* What a cache is made with. */
