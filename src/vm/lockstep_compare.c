@@ -110,8 +110,8 @@ struct stretch {
         offsetof(struct vcpu, from), offsetof(struct vcpu, to)                                               \
     }
 static const struct stretch stretches[] = {
-    STRETCH(gpr, pending), STRETCH(icount, icount_limit), STRETCH(mode, fpu_live),
-    STRETCH(seg, scratch), STRETCH(ldtr, apic_base),      STRETCH(idtr, pvclock_time),
+    STRETCH(gpr_high, pending), STRETCH(gpr, icount_limit), STRETCH(mode, fpu_live),
+    STRETCH(seg, icount_soft),  STRETCH(ldtr, apic_base),   STRETCH(idtr, pvclock_time),
 };
 #undef STRETCH
 
