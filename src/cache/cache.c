@@ -32,9 +32,12 @@ static u64 map_bytes(const struct cache *cache)
 /* The tables that are searched, one behind another. */
 static bool map_tables(struct cache *cache)
 {
-    u64 bytes[] = {JUMP_ENTRIES * sizeof(cache->long_jump[0]), JUMP_ENTRIES * sizeof(cache->jump[0]),
-                   (cache->buckets_mask + 1ull) * sizeof(cache->buckets[0]), TEMPLATES * sizeof(cache->templates[0]),
-                   PAGE_BUCKETS * sizeof(cache->pages[0]), map_bytes(cache)};
+    u64 bytes[] = {JUMP_ENTRIES * sizeof(cache->long_jump[0]),
+                   JUMP_ENTRIES * sizeof(cache->jump[0]),
+                   (cache->buckets_mask + 1ull) * sizeof(cache->buckets[0]),
+                   TEMPLATES * sizeof(cache->templates[0]),
+                   PAGE_BUCKETS * sizeof(cache->pages[0]),
+                   map_bytes(cache)};
     void *table[ARRAY_SIZE(bytes)];
     cache->table_bytes = 0;
     for (unsigned n = 0; n < ARRAY_SIZE(bytes); n++)
@@ -376,13 +379,15 @@ void cache_unlink(struct cache *cache, struct block *block)
 }
 
 /* Does the site compare with this target already, for example after cache_unlink()? */
-static bool has_target(const struct cache *cache, const struct block *from, const struct indirect_site *site, u64 rip)
+static bool has_target(const struct cache *cache, const struct block *from, const struct indirect_site *site,
+                       u64 rip)
 {
     const any32 *field = (const any32 *)(cache->arena.write + from->start + site->eip_patch);
     return site->fills && field[0] == (u32)rip && (!site->wide || field[1] == (u32)(rip >> 32));
 }
 
-void cache_fill_site(struct cache *cache, struct edge *edge, struct block *to, const struct site_target *target)
+void cache_fill_site(struct cache *cache, struct edge *edge, struct block *to,
+                     const struct site_target *target)
 {
     struct block *from = edge_from(edge);
     struct indirect_site *site = block_indirect(from);
@@ -447,7 +452,7 @@ void jump_leave(struct cache *cache, const struct block *block)
     if (long_entry->code == block_entry(cache, block)) long_entry->tag = 0;
 }
 
-/* Each page has a block of each process that runs its code, so a walk for each block would take time by their square. */
+/* A page has blocks for each process that runs its code: a walk for each block would take time by their square. */
 static void page_leave_segment(struct cache *cache, u32 page, unsigned n)
 {
     struct code_page *p = page_find(cache, (u64)page << PAGE_SHIFT);

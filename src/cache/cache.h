@@ -255,7 +255,7 @@ struct cache {
     struct long_jump_entry *long_jump; /* JUMP_ENTRIES */
     void *tables;                      /* in which these and the other tables lie */
     u64 table_bytes;
-    bool long_jumps;                   /* it may have entries */
+    bool long_jumps; /* it may have entries */
     u64 generation, turns;
     struct counters *counters;
     void (*before_flush)(void *owner); /* NULL: no callback */
@@ -331,8 +331,9 @@ void cache_link(struct cache *cache, struct edge *edge, struct block *to, u32 fr
 /* Unlink all edges of a block: C code then finds the next block. */
 void cache_unlink(struct cache *cache, struct block *block);
 
-/* Fill an indirect site: link its edge to this block. After SITE_FILLS fills, make the site use the jump table instead. */
-void cache_fill_site(struct cache *cache, struct edge *edge, struct block *to, const struct site_target *target);
+/* Fill an indirect site: link its edge to this block. After SITE_FILLS fills, make it use the jump table instead. */
+void cache_fill_site(struct cache *cache, struct edge *edge, struct block *to,
+                     const struct site_target *target);
 
 void cache_jump_enter(struct cache *cache, u64 key, const struct block *block);
 void cache_long_jump_enter(struct cache *cache, const struct long_jump_entry *entry);

@@ -278,7 +278,8 @@ static void note_covered(u8 *covered, u32 bytes, u32 at, const struct build *b)
 }
 
 static int translate_all(struct explanation *x, struct disassembler *d, struct rig *rig,
-                         const struct guest_code *code, enum explain_mode mode, char *error, size_t error_bytes)
+                         const struct guest_code *code, enum explain_mode mode, char *error,
+                         size_t error_bytes)
 {
     struct vcpu *v = &rig->vcpu;
     struct engine *t = v->engine;
@@ -344,7 +345,8 @@ int explain(struct explanation *x, const struct guest_code *code, enum explain_m
     if (!rig) return SAY(ENOMEM, "there is not enough memory, or no address space, for the translator");
     bool good = cs_open(CS_ARCH_X86, CS_MODE_64, &d.host) == CS_ERR_OK &&
                 cs_open(CS_ARCH_X86, guest_mode(mode), &d.guest) == CS_ERR_OK && (d.line = cs_malloc(d.host));
-    int status = good ? translate_all(x, &d, rig, code, mode, error, error_bytes) : SAY(ENOMEM, "out of memory");
+    int status =
+        good ? translate_all(x, &d, rig, code, mode, error, error_bytes) : SAY(ENOMEM, "out of memory");
     if (d.line) cs_free(d.line, 1);
     if (d.guest) cs_close(&d.guest);
     if (d.host) cs_close(&d.host);

@@ -66,11 +66,12 @@ static double seconds_of(const char *text)
 
 static enum explain_mode mode_of(const char *name)
 {
-    static const char *const names[EXPLAIN_MODES] = {
-        "kernel", "user", "real", "vm86", "kernel64", "user64", "window", "window64"};
+    static const char *const names[EXPLAIN_MODES] = {"kernel",   "user",   "real",   "vm86",
+                                                     "kernel64", "user64", "window", "window64"};
     for (unsigned n = 0; n < EXPLAIN_MODES; n++)
         if (!strcmp(names[n], name)) return (enum explain_mode)n;
-    die(STATUS_USAGE, "--mode is kernel, user, real, vm86, kernel64, user64, window or window64, not %s", name);
+    die(STATUS_USAGE, "--mode is kernel, user, real, vm86, kernel64, user64, window or window64, not %s",
+        name);
 }
 
 static void read_word(struct request *r, const char *word)

@@ -80,8 +80,8 @@ static u32 entry_moved(const struct block *block, u32 at, u64 pages)
     return (u32)(at / sizeof(u32) + pages) % EXEC_ENTRIES * (u32)sizeof(u32);
 }
 
-/* The displacement of a comparison with the class of a segment. The address is the imm64 of the MOV before it, which has
- * been moved already. */
+/* The displacement of a comparison with the class of a segment. The address is the imm64 of the MOV before it, which
+ * has been moved already. */
 static u32 segment_moved(const any32 *at)
 {
     enum { OPCODE_BYTES = 3 };

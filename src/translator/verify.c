@@ -13,6 +13,21 @@
  * offsets (hoist.c). Unlike a hoisted check of the TLB, a verified segment does not depend on pages, so C code that the
  * block calls cannot undo it: the table changes only while no user code is under way.
  *
+ * The address of an operand relative to RIP is known, and so is the number of its segment:
+ *
+ *     mov   r9, address
+ *     cmp   byte [r14 + segment table + number], class
+ *
+ * RSP needs no check where it is used, if the mode key says that it lies in a segment that is LONG_HIGH
+ * (MODE_STACK_HIGH, set by translator_next()). The block then keeps that true for the block that follows: behind an
+ * instruction that gives RSP a value of which nothing is known, it checks RSP, and a miss goes to C code, which changes
+ * the mode. A constant sum needs no check if the block also reaches the window at an address nearby, its *anchor*,
+ * because what is mapped there lies in such a segment. So PUSH, POP, CALL, RET and most functions check nothing:
+ *
+ *     push  rbx                    mov [r8 + r13 - 8], rbx ; lea r8, [r8 - 8]      anchor: RSP at entry - 8
+ *     sub   rsp, 32                sub r8, 32                                      32 from it
+ *     mov   rsp, [rdi]             mov r8, [rdi + r13] ; then the check of r8
+ *
  * The class that a check compares with is a guess, from what the register holds at translation or from where the code
  * lies, until a miss has shown the right one. It is kept by the instruction's gpa in the table of checked sites
  * (checked.h). If an instruction meets both classes, and at first if an operand of code in the lowest 4 GB may be in
@@ -121,8 +136,8 @@ static void emit_compare(struct build *b, u8 class, struct host_mem entry)
     emit8(&b->e, class);
 }
 
-/* The check of an address: the jump is taken if it has another class. *segment: the register that gets the number of its
- * segment; NULL: it need not be in a register. */
+/* The check of an address: the jump is taken if it has another class. *segment: the register that gets the number of
+ * its segment; NULL: it need not be in a register. */
 static struct stub *check(struct build *b, const struct hoist_access *at, struct host_mem ea, u8 class,
                           u8 *segment)
 {
@@ -267,7 +282,8 @@ static void check_before(struct build *b)
 {
     struct value rsp = b->stack[b->n];
     if (b->decision[b->n] != BY_EMITTER || b->i->stack_effect == STACK_NONE) return;
-    if (is_anchored(b, rsp, LONG_SLACK / 2) || (has_long_window(b) && is_near(rsp, at_entry, LONG_SLACK))) return;
+    if (is_anchored(b, rsp, LONG_SLACK / 2) || (has_long_window(b) && is_near(rsp, at_entry, LONG_SLACK)))
+        return;
     flags_clobber(b);
     check_stack(b, 0);
 }
@@ -277,7 +293,8 @@ static bool leaves_registers(const struct build *b)
 {
     if (b->decision[b->n] == BY_REWRITE) return !memory_of(b->i);
     unsigned emitter = b->decision[b->n] == BY_EMITTER ? b->i->row->emitter : EMITTER_NONE;
-    return emitter == EMITTER_jcond || emitter == EMITTER_jump || emitter == EMITTER_lea || emitter == EMITTER_nothing;
+    return emitter == EMITTER_jcond || emitter == EMITTER_jump || emitter == EMITTER_lea ||
+           emitter == EMITTER_nothing;
 }
 
 void verify_begin(struct build *b)
@@ -343,7 +360,8 @@ bool verify_operand(struct build *b, unsigned size, struct host_mem *mem)
     } else if (i->mem_base == INSN_RIP) {
         at.root = ROOT_RIP;
         at.offset = (s64)(linear - b->key.eip);
-        if (!find_verified(b, &at)) flags_clobber(b); /* the check must follow the address at once (FIX_SEGMENT) */
+        if (!find_verified(b, &at))
+            flags_clobber(b); /* the check must follow the address at once (FIX_SEGMENT) */
         access_effective64(b, REG_LINEAR, true);
         *mem = mem_bd(REG_LINEAR, 0);
     } else {
