@@ -239,6 +239,16 @@ static void anchor(struct build *b, struct value at)
     b->anchor[b->anchors++] = at;
 }
 
+bool verify_is_plain_slot(const struct build *b, unsigned n)
+{
+    const struct insn *i = &b->insn[n];
+    const struct operand *o = &i->op[0];
+    bool moves = (i->row->emitter == EMITTER_push || i->row->emitter == EMITTER_pop) && i->stack_access == 8;
+    bool plain = o->kind == OPND_IMM || (o->kind == OPND_REG && o->reg != REG_ESP);
+    return follows_stack(b) && b->decision[n] == BY_EMITTER && moves && plain && reaches_window(b, n) &&
+           b->access[n][HOIST_STACK].root && is_near(b->stack[n], at_entry, LONG_SLACK);
+}
+
 /* Does the instruction reach memory in this slot whenever it ends? Masked moves, for one, may not. */
 static bool is_certain(const struct build *b, unsigned n, enum hoist_slot slot)
 {
@@ -301,6 +311,7 @@ void verify_begin(struct build *b)
 {
     b->verified_count = b->anchors = 0;
     b->has_delta = false;
+    b->rsp_away = 0;
     if (follows_stack(b)) note_verified(b, &(struct hoist_access){.root = ROOT_STACK}, LONG_HIGH);
 }
 

@@ -364,7 +364,7 @@ static u32 stack_distance(void)
 static void put_stack(struct program *p)
 {
     unsigned reg = (unsigned)random64_below(8);
-    unsigned way = (unsigned)random64_below(14);
+    unsigned way = (unsigned)random64_below(16);
     if (way < 4 || way == 7) put_rex(p, 0x48);
     switch (way) {
     case 0: /* SUB, ADD, AND rsp, imm32 */
@@ -398,7 +398,14 @@ static void put_stack(struct program *p)
         put(p, 0x9c);
         put(p, 0x9d);
         break;
-    case 10: /* CALL the next instruction */
+    case 10: /* several PUSHes or POPs */
+    case 11:
+        for (unsigned n = 2 + (unsigned)random64_below(6); n--; reg = (unsigned)random64_below(8)) {
+            if (random64_chance(30)) put_rex(p, 0x41);
+            put(p, (way == 10 ? 0x50 : 0x58) | reg);
+        }
+        break;
+    case 12: /* CALL the next instruction */
         put(p, 0xe8);
         put_value(p, 0, 4);
         break;
@@ -568,7 +575,8 @@ static void test_one(void)
     for (unsigned n = 0; n < GPR_COUNT; n++)
         in.gpr[n] = random64_chance(10) ? random64_below(256) : address(translator);
     if (!compat && random64_chance(50)) /* where no check of RSP is needed at first */
-        in.gpr[REG_ESP] = places[PLACE_STACK] + DATA_BYTES / 2 + (random64_below(DATA_BYTES / 4) & ~7ull);
+        in.gpr[REG_ESP] = places[PLACE_STACK] + random64_below(DATA_PAGES) * PAGE_SIZE +
+                          (random64_chance(50) ? random64_below(PAGE_SIZE / 8) : random64_below(8)) * 8;
     in.cr2 = address(translator);
     if (!is_canonical(in.cr2)) in.cr2 = 0;
     for (unsigned n = FX_XMM; n < FX_XMM + 16 * 16; n += 8)
