@@ -379,7 +379,7 @@ struct host_mem access_operand(struct build *b, unsigned size, bool write)
  *
  *     mov [r8 + r13 - 8], rbx ; mov [r8 + r13 - 16], rbp ; lea r8, [r8 - 16]
  *
- * If one of them faults, the first one is executed again, by the interpreter. That is harmless: they store, or load, the
+ * If one of them faults, the interpreter goes on at the first one. That is harmless, because they store, or load, the
  * same values again. So all host code of the run belongs to the site of the first one. */
 static bool run_goes_on(const struct build *b)
 {
