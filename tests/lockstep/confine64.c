@@ -360,11 +360,36 @@ static u32 stack_distance(void)
     return edges[random64_below(ARRAY_SIZE(edges))] + (u32)(random64_below(5) - 2) * 8;
 }
 
+/* An instruction that may write RSP, all of it or a part. */
+static void put_any_write(struct program *p)
+{
+    /* Opcodes whose ModRM names RSP as r/m; 1: as reg; 2: with 0Fh before; 4: an immediate byte follows. */
+    static const struct {
+        u8 opcode, how, field;
+    } writes[] = {
+        {0x01, 0, 0},  {0x09, 0, 0},  {0x21, 0, 0}, {0x29, 0, 0}, {0x31, 0, 0},  {0x11, 0, 0},  {0x19, 0, 0},
+        {0x03, 1, 0},  {0x0b, 1, 0},  {0x23, 1, 0}, {0x2b, 1, 0}, {0x33, 1, 0},  {0x8b, 1, 0},  {0x63, 1, 0},
+        {0x88, 0, 0},  {0x89, 0, 0},  {0x87, 0, 0}, {0xff, 0, 8}, {0xff, 0, 9},  {0xf7, 0, 10}, {0xf7, 0, 11},
+        {0xb1, 2, 0},  {0xc1, 2, 0},  {0x4f, 3, 0}, {0x42, 3, 0}, {0x44, 3, 0},  {0x95, 2, 8},  {0x96, 2, 8},
+        {0xb6, 3, 0},  {0xbf, 3, 0},  {0xaf, 3, 0}, {0xbc, 3, 0}, {0xbd, 3, 0},  {0xab, 2, 0},  {0xbb, 2, 0},
+        {0xc1, 4, 12}, {0xc1, 4, 13}, {0xc1, 4, 8}, {0x83, 4, 8}, {0x83, 4, 13}, {0x6b, 5, 0},  {0xc0, 4, 12},
+    };
+    unsigned n = (unsigned)random64_below(ARRAY_SIZE(writes)), how = writes[n].how;
+    unsigned other = (unsigned)random64_below(8), rex = random64_chance(70) ? 0x48 : 0x40;
+    if (writes[n].field) other = writes[n].field - 8u;
+    if (random64_chance(10)) put(p, 0x66);
+    put_rex(p, rex);
+    if (how & 2) put(p, 0x0f);
+    put(p, writes[n].opcode);
+    put(p, how & 1 ? 0xc0 | REG_ESP << 3 | other : 0xc0 | other << 3 | REG_ESP);
+    if (how & 4) put(p, (unsigned)random64_below(256));
+}
+
 /* One of the ways to change RSP, to use it, or to end a block. */
 static void put_stack(struct program *p)
 {
     unsigned reg = (unsigned)random64_below(8);
-    unsigned way = (unsigned)random64_below(16);
+    unsigned way = (unsigned)random64_below(17);
     if (way < 4 || way == 7) put_rex(p, 0x48);
     switch (way) {
     case 0: /* SUB, ADD, AND rsp, imm32 */
@@ -405,7 +430,8 @@ static void put_stack(struct program *p)
             put(p, (way == 10 ? 0x50 : 0x58) | reg);
         }
         break;
-    case 12: /* CALL the next instruction */
+    case 12: put_any_write(p); break;
+    case 13: /* CALL the next instruction */
         put(p, 0xe8);
         put_value(p, 0, 4);
         break;
