@@ -1,5 +1,7 @@
 #include "cache_private.h"
 
+#include "base/huge_pages.h"
+
 #include <errno.h>
 #include <sys/mman.h>
 
@@ -22,15 +24,35 @@ static void *map_meta(u64 bytes)
     return NULL;
 }
 
-static void *map_any(u64 bytes)
-{
-    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
-}
-
 static u64 map_bytes(const struct cache *cache)
 {
     return ((cache->arena.bytes >> MAP_SHIFT) + 1) * sizeof(cache->map[0]);
+}
+
+/* The tables that are searched, one behind another. */
+static bool map_tables(struct cache *cache)
+{
+    u64 bytes[] = {JUMP_ENTRIES * sizeof(cache->long_jump[0]),
+                   JUMP_ENTRIES * sizeof(cache->jump[0]),
+                   (cache->buckets_mask + 1ull) * sizeof(cache->buckets[0]),
+                   TEMPLATES * sizeof(cache->templates[0]),
+                   PAGE_BUCKETS * sizeof(cache->pages[0]),
+                   map_bytes(cache)};
+    void *table[ARRAY_SIZE(bytes)];
+    cache->table_bytes = 0;
+    for (unsigned n = 0; n < ARRAY_SIZE(bytes); n++)
+        cache->table_bytes += bytes[n];
+    u8 *at = cache->tables = huge_pages_map(cache->table_bytes);
+    if (!at) return false;
+    for (unsigned n = 0; n < ARRAY_SIZE(bytes); at += bytes[n++])
+        table[n] = at;
+    cache->long_jump = table[0];
+    cache->jump = table[1];
+    cache->buckets = table[2];
+    cache->templates = table[3];
+    cache->pages = table[4];
+    cache->map = table[5];
+    return true;
 }
 
 /* Code takes 1.5 to 2.5 times as many bytes as metadata, depending on the guest's code. Each may take up to
@@ -69,14 +91,7 @@ int cache_init(struct cache *cache, const struct cache_shape *shape, struct coun
         buckets *= 2;
     cache->buckets_mask = buckets - 1;
     cache->meta = map_meta(cache->meta_bytes);
-    cache->buckets = map_any(buckets * sizeof(cache->buckets[0]));
-    cache->templates = map_any(TEMPLATES * sizeof(cache->templates[0]));
-    cache->pages = map_any(PAGE_BUCKETS * sizeof(cache->pages[0]));
-    cache->map = map_any(map_bytes(cache));
-    cache->jump = map_any(JUMP_ENTRIES * sizeof(cache->jump[0]));
-    cache->long_jump = map_any(JUMP_ENTRIES * sizeof(cache->long_jump[0]));
-    if (!cache->meta || !cache->buckets || !cache->templates || !cache->pages || !cache->map ||
-        !cache->jump || !cache->long_jump) {
+    if (!cache->meta || !map_tables(cache)) {
         cache_destroy(cache);
         return -ENOMEM;
     }
@@ -87,22 +102,11 @@ int cache_init(struct cache *cache, const struct cache_shape *shape, struct coun
     return 0;
 }
 
-static void unmap(void *p, u64 bytes)
-{
-    if (p) munmap(p, bytes);
-}
-
 void cache_destroy(struct cache *cache)
 {
-    u64 map = map_bytes(cache);
     arena_destroy(&cache->arena);
-    unmap(cache->meta, cache->meta_bytes);
-    unmap(cache->buckets, (cache->buckets_mask + 1ull) * sizeof(cache->buckets[0]));
-    unmap(cache->templates, TEMPLATES * sizeof(cache->templates[0]));
-    unmap(cache->pages, PAGE_BUCKETS * sizeof(cache->pages[0]));
-    unmap(cache->map, map);
-    unmap(cache->jump, JUMP_ENTRIES * sizeof(cache->jump[0]));
-    unmap(cache->long_jump, JUMP_ENTRIES * sizeof(cache->long_jump[0]));
+    if (cache->meta) munmap(cache->meta, cache->meta_bytes);
+    huge_pages_unmap(cache->tables, cache->table_bytes);
     *cache = (struct cache){0};
 }
 
@@ -374,25 +378,36 @@ void cache_unlink(struct cache *cache, struct block *block)
         unlink_outgoing(cache, &block_edges(block)[n]);
 }
 
-void cache_fill_site(struct cache *cache, struct edge *edge, struct block *to, u32 frame_plus_1)
+/* Does the site compare with this target already, for example after cache_unlink()? */
+static bool has_target(const struct cache *cache, const struct block *from, const struct indirect_site *site,
+                       u64 rip)
+{
+    const any32 *field = (const any32 *)(cache->arena.write + from->start + site->eip_patch);
+    return site->fills && field[0] == (u32)rip && (!site->wide || field[1] == (u32)(rip >> 32));
+}
+
+void cache_fill_site(struct cache *cache, struct edge *edge, struct block *to,
+                     const struct site_target *target)
 {
     struct block *from = edge_from(edge);
     struct indirect_site *site = block_indirect(from);
+    bool again = has_target(cache, from, site, target->rip);
     unlink_outgoing(cache, edge);
-    bool again = site->fills && edge->eip == to->eip; /* for example after cache_unlink() */
     if (site->fills == SITE_FILLS && !again) {
-        u32 compare = site->eip_patch + 4u - SITE_COMPARE_BYTES;
-        cache->arena.write[from->start + compare] = 0xe9; /* jmp rel32 */
-        patch32(cache, from->start + compare + 1, site->look_up - (compare + 5));
+        cache->arena.write[from->start + site->compare] = 0xe9; /* jmp rel32 */
+        patch32(cache, from->start + site->compare + 1, site->look_up - (site->compare + 5u));
         cache->counters->sites_given_up++;
         return;
     }
     if (!again) site->fills++;
     edge->eip = to->eip;
-    patch32(cache, from->start + site->eip_patch, edge->eip);
-    patch32(cache, from->start + site->page_patch,
-            ((block_key(to).cs_base + edge->eip) >> PAGE_SHIFT) * (u32)sizeof(u32));
-    cache_link(cache, edge, to, frame_plus_1);
+    patch32(cache, from->start + site->eip_patch, (u32)target->rip);
+    patch32(cache, from->start + site->page_patch, target->entry);
+    if (site->wide) {
+        patch32(cache, from->start + site->eip_patch + 4, (u32)(target->rip >> 32));
+        patch32(cache, from->start + edge->frame_patch + 4, (u32)(target->frame >> 32));
+    }
+    cache_link(cache, edge, to, (u32)target->frame);
     cache->counters->sites_filled++;
 }
 
@@ -437,16 +452,48 @@ void jump_leave(struct cache *cache, const struct block *block)
     if (long_entry->code == block_entry(cache, block)) long_entry->tag = 0;
 }
 
+/* A page has blocks for each process that runs its code: a walk for each block would take time by their square. */
+static void page_leave_segment(struct cache *cache, u32 page, unsigned n)
+{
+    struct code_page *p = page_find(cache, (u64)page << PAGE_SHIFT);
+    if (!p || p->sweep == cache->sweep) return; /* no page: this is the second sweep of a segment */
+    p->sweep = cache->sweep;
+    for (u32 *at = &p->blocks; *at;) {
+        u32 *next = page_next(block_pointer(*at), page);
+        if (segment_of(cache, block_pointer(*at)) == n) {
+            *at = *next;
+            p->live--;
+        } else {
+            at = next;
+        }
+    }
+}
+
+void blocks_leave_pages(struct cache *cache, unsigned n)
+{
+    cache->sweep++;
+    for (struct block *b = NULL; (b = segment_next(cache, n, b));) {
+        if (b->dead) continue;
+        u32 second = second_page_plus_1(b);
+        page_leave_segment(cache, b->frame, n);
+        if (second) page_leave_segment(cache, second - 1, n);
+    }
+}
+
 void block_kill(struct cache *cache, struct block *block, u32 page)
+{
+    u32 second = second_page_plus_1(block);
+    if (page != block->frame) page_leave(cache, block, block->frame);
+    if (second && page != second - 1) page_leave(cache, block, second - 1);
+    block_drop(cache, block);
+}
+
+void block_drop(struct cache *cache, struct block *block)
 {
     u32 *at = &cache->buckets[block_hash(cache, block)];
     while (*at != low_pointer(block))
         at = &block_pointer(*at)->hash_next;
     *at = block->hash_next;
-
-    u32 second = second_page_plus_1(block);
-    if (page != block->frame) page_leave(cache, block, block->frame);
-    if (second && page != second - 1) page_leave(cache, block, second - 1);
     unlink_incoming(cache, block);
     cache_unlink(cache, block);
     jump_leave(cache, block);

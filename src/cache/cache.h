@@ -54,20 +54,27 @@ struct edge {
 /* The stub's first instruction is mov r11d, imm32. The imm32 is the address of the edge. */
 #define STUB_NAME_AT 2
 
-/* The inline cache of an indirect branch. The code compares the target EIP with the patched-in EIP, and
- * the page's exec entry with the patched-in frame; if both agree it takes the edge. The edge's stub fills
- * the site. After SITE_FILLS fills the branch is considered to have many targets, and always uses the jump
- * table. */
+/* The inline cache of an indirect branch. The code compares the target EIP with the patched-in EIP, and the page's exec
+ * entry with the patched-in frame (in IA-32e mode, imm64: RIP, and one word of the TLB); if both agree it takes the
+ * edge. The edge's stub fills the site. After SITE_FILLS fills the branch is considered to have many targets, and
+ * always uses the jump table. */
 struct indirect_site {
-    u16 eip_patch;  /* offset of the imm32 to compare the target EIP with; its instruction is
-                       SITE_COMPARE_BYTES long and ends with the imm32 */
-    u16 page_patch; /* offset of the disp32 that addresses the exec entry */
+    u16 compare;    /* offset of the instruction that has the EIP or RIP to compare with */
+    u16 eip_patch;  /* of that field in it */
+    u16 page_patch; /* offset of the disp32 that addresses the exec entry or the TLB's word */
     u16 look_up;    /* offset of the code that looks in the jump table */
     u8 edge;        /* in block_edges() */
     u8 fills;
+    bool wide; /* IA-32e mode */
 };
-#define SITE_FILLS         6
-#define SITE_COMPARE_BYTES 7
+#define SITE_FILLS 6
+
+/* What a site compares with. */
+struct site_target {
+    u64 rip;
+    u64 frame; /* the exec entry, or the TLB's word */
+    u32 entry; /* its displacement */
+};
 
 /* Where the host code of a guest instruction begins: maps a host pc to the guest's state. */
 struct site {
@@ -88,9 +95,10 @@ enum fix_kind {
     FIX_EXEC,    /* disp32: offset of an exec entry. In IA-32e mode: offset of a field of the TLB */
     FIX_CALLOUT, /* imm32: address of a struct callout */
     FIX_WORD,    /* imm64: tlb_exec_word() */
+    FIX_SEGMENT, /* disp32 of a comparison with the class of a segment. An address there is the imm64 of the MOV before */
 };
-#define FIX_KIND_AT 14
-#define FIX_AT_MASK 0x3fff
+#define FIX_KIND_AT 13
+#define FIX_AT_MASK 0x1fff
 
 #define BLOCK_MAX_INSNS 64
 
@@ -245,7 +253,9 @@ struct cache {
     u64 segment_bytes;                 /* budget of a segment: code and metadata together */
     struct jump_entry *jump;           /* JUMP_ENTRIES */
     struct long_jump_entry *long_jump; /* JUMP_ENTRIES */
-    bool long_jumps;                   /* it may have entries */
+    void *tables;                      /* in which these and the other tables lie */
+    u64 table_bytes;
+    bool long_jumps; /* it may have entries */
     u64 generation, turns;
     struct counters *counters;
     void (*before_flush)(void *owner); /* NULL: no callback */
@@ -270,6 +280,7 @@ struct cache {
     u32 *map;       /* struct block */
     struct code_page **pages;
     struct code_page *free_pages; /* several segments: of evicted blocks */
+    u64 sweep;                    /* number of blocks_leave_pages() */
 };
 
 /* What a cache is made with. */
@@ -320,9 +331,9 @@ void cache_link(struct cache *cache, struct edge *edge, struct block *to, u32 fr
 /* Unlink all edges of a block: C code then finds the next block. */
 void cache_unlink(struct cache *cache, struct block *block);
 
-/* Fill an indirect site: link its edge to this block. frame_plus_1 is the exec entry of the block's page. After
- * SITE_FILLS fills, make the site use the jump table instead. */
-void cache_fill_site(struct cache *cache, struct edge *edge, struct block *to, u32 frame_plus_1);
+/* Fill an indirect site: link its edge to this block. After SITE_FILLS fills, make it use the jump table instead. */
+void cache_fill_site(struct cache *cache, struct edge *edge, struct block *to,
+                     const struct site_target *target);
 
 void cache_jump_enter(struct cache *cache, u64 key, const struct block *block);
 void cache_long_jump_enter(struct cache *cache, const struct long_jump_entry *entry);

@@ -23,6 +23,7 @@ struct code_page {
     u32 page;   /* gpa >> PAGE_SHIFT */
     u32 blocks; /* struct block */
     u32 live;
+    u64 sweep; /* the last one that has walked the list: cache.sweep */
 };
 
 static inline u64 hash_of(u64 what)
@@ -57,6 +58,10 @@ static inline void clear_memory(void *p, u64 bytes)
 /* `page`: the caller is walking this page's list, and removes the block from it itself. */
 #define NO_PAGE UINT32_MAX
 void block_kill(struct cache *cache, struct block *block, u32 page);
+/* The same for a block that has left its pages. */
+void block_drop(struct cache *cache, struct block *block);
+/* Take all live blocks of a segment out of the lists of their pages, before they are dropped. */
+void blocks_leave_pages(struct cache *cache, unsigned segment);
 /* The edge has been taken out of its target's list. */
 void unlink_edge(struct cache *cache, struct edge *edge);
 /* Unlink all edges that lead to the block. */
@@ -69,6 +74,8 @@ void segments_empty(struct cache *cache);
 void segment_touch(struct cache *cache, struct block *block);
 void segment_added(struct cache *cache, struct block *block);
 void segment_lost(struct cache *cache, const struct block *block);
+/* The first block of the segment, or the one behind `block`; NULL: none. */
+struct block *segment_next(const struct cache *cache, unsigned n, const struct block *block);
 
 static inline unsigned segment_of(const struct cache *cache, const struct block *block)
 {

@@ -95,8 +95,7 @@ static unsigned choose(const struct cache *cache, unsigned full)
 
 /* --- eviction --- */
 
-/* The first block of the segment, or the one behind `block`; NULL: none. */
-static struct block *block_in(const struct cache *cache, unsigned n, const struct block *block)
+struct block *segment_next(const struct cache *cache, unsigned n, const struct block *block)
 {
     const u8 *at = block ? (const u8 *)block + block_bytes(block) : cache->meta + cache->segment[n].meta_at;
     return at < cache->meta + segment_meta_used(cache, n) ? (struct block *)(uintptr_t)at : NULL;
@@ -104,7 +103,7 @@ static struct block *block_in(const struct cache *cache, unsigned n, const struc
 
 static void unlink_into(struct cache *cache, unsigned n)
 {
-    for (struct block *b = NULL; (b = block_in(cache, n, b));)
+    for (struct block *b = NULL; (b = segment_next(cache, n, b));)
         unlink_incoming(cache, b);
 }
 
@@ -124,7 +123,7 @@ static void unlink_from(struct cache *cache, unsigned n, struct block *to)
 
 static void unlink_out_of(struct cache *cache, unsigned n)
 {
-    for (struct block *b = NULL; (b = block_in(cache, n, b));)
+    for (struct block *b = NULL; (b = segment_next(cache, n, b));)
         for (unsigned k = 0; k < b->edge_count; k++)
             if (block_edges(b)[k].to) unlink_from(cache, n, block_pointer(block_edges(b)[k].to));
 }
@@ -144,7 +143,7 @@ static void free_page(struct cache *cache, u32 page)
 static void forget_block(struct cache *cache, struct block *block)
 {
     if (!block->dead) {
-        block_kill(cache, block, NO_PAGE);
+        block_drop(cache, block);
         cache->counters->blocks_evicted++;
     }
     u32 *template = &cache->templates[template_hash(block->frame, block->eip, block->mode)];
@@ -174,8 +173,9 @@ static void evict(struct cache *cache, unsigned n)
         cache->map[piece] = 0;
     unlink_into(cache, n);
     unlink_out_of(cache, n);
+    blocks_leave_pages(cache, n);
     u32 count = cache->block_count;
-    for (struct block *b = NULL; (b = block_in(cache, n, b)); cache->block_count--)
+    for (struct block *b = NULL; (b = segment_next(cache, n, b)); cache->block_count--)
         forget_block(cache, b);
     cache->counters->segments_evicted++;
     note_event(cache->counters->events, EVENT_BLOCK_SEGMENT, n, count - cache->block_count);
@@ -215,10 +215,10 @@ static bool is_promoted(const struct cache *cache, const struct policy_view *vie
 static void promote(struct cache *cache, unsigned n, void (*copy)(void *, const struct block *), void *owner)
 {
     struct policy_view view = view_of(cache, n);
-    for (struct block *b = NULL; (b = block_in(cache, n, b));) {
+    for (struct block *b = NULL; (b = segment_next(cache, n, b));) {
         if (!is_promoted(cache, &view, b)) continue;
         if (!old_has_room(cache, b->host_bytes)) return;
-        block_kill(cache, b, NO_PAGE);
+        block_drop(cache, b);
         copy(owner, b);
         cache->counters->blocks_promoted++;
     }
@@ -228,7 +228,7 @@ static void promote(struct cache *cache, unsigned n, void (*copy)(void *, const 
 static void observe(struct cache *cache, unsigned n)
 {
     unlink_into(cache, n);
-    for (struct block *b = NULL; (b = block_in(cache, n, b));) {
+    for (struct block *b = NULL; (b = segment_next(cache, n, b));) {
         jump_leave(cache, b);
         b->touched = false;
     }
@@ -253,8 +253,10 @@ void cache_replace(struct cache *cache, void (*copy)(void *owner, const struct b
     if (cache->before_flush) cache->before_flush(cache->flush_owner);
     unsigned n = choose(cache, cache->fill);
     cache->turns++;
-    if (cache->facts[n].filled && cache->young < cache->segments && cache->policy->promotes)
+    if (cache->facts[n].filled && cache->young < cache->segments && cache->policy->promotes) {
+        blocks_leave_pages(cache, n);
         promote(cache, n, copy, owner);
+    }
     begin_segment(cache, n);
     cache->generation++;
     if (cache->policy->observes) observe_all(cache);

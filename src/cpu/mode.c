@@ -57,7 +57,7 @@ static u32 state_bits(const struct vcpu *v)
 {
     u32 cr0 = v->paging.cr0, eflags = v->eflags, mode = v->cpl;
     if (v->seg[SEG_CS].access & AR_DB) mode |= MODE_CODE32;
-    if (v->seg[SEG_SS].access & AR_DB) mode |= MODE_STACK32;
+    if ((v->seg[SEG_SS].access & AR_DB) && !vcpu_code64(v)) mode |= MODE_STACK32;
     if (cr0 & CR0_PE) mode |= MODE_PE;
     if (cr0 & CR0_TS) mode |= MODE_TS;
     if (cr0 & CR0_EM) mode |= MODE_EM;

@@ -10,7 +10,10 @@
 enum mode_bits {
     MODE_CPL = 3 << 0,
     MODE_CODE32 = 1 << 2,  /* CS.D */
-    MODE_STACK32 = 1 << 3, /* SS.B */
+    MODE_STACK32 = 1 << 3, /* SS.B; not in 64-bit mode, where it means nothing */
+    /* With MODE_WINDOW, 64-bit mode: RSP lies in a segment that is LONG_HIGH (mmu/long_window.h). The translator sets it
+     * when it enters translated code. */
+    MODE_STACK_HIGH = MODE_STACK32,
     MODE_PE = 1 << 4,
     MODE_VM86 = 1 << 5,
     MODE_TS = 1 << 6,

@@ -52,23 +52,25 @@ enum inhibit_bits { INHIBIT_STI = 1, INHIBIT_MOV_SS = 2 };
 struct cpu_model; /* cpuid.h */
 
 struct vcpu {
-    /* -- addressed by translated code: these come first, with offsets below 128 where possible -- */
-    u64 gpr[8]; /* zero-extended where the mode has 32 bits; R8 to R15 are in gpr_high[] */
-    u64 rip;    /* EIP zero-extended, or RIP */
+    /* -- addressed by translated code: these come first. What blocks name often comes before all others, at offsets below
+     * 256, because these take one byte of an instruction (translator/offsets.c) -- */
+    u64 gpr_high[GPR_COUNT - 8]; /* R8 to R15 */
+    u64 rip;                     /* EIP zero-extended, or RIP */
     u32 eflags;
-    u32 pending;           /* enum pending_bits; atomic */
+    u32 pending; /* enum pending_bits; atomic */
+    const u32 *exec_table;
+    struct translator_scratch scratch;
+    u64 gpr[8];            /* zero-extended where the mode has 32 bits */
     u64 icount;            /* instructions begun (deterministic mode: exact at every C call) */
     u64 icount_limit;      /* engines return EXIT_BUDGET when icount reaches it; UINT64_MAX: no limit */
     const u64 *read_table; /* the view of the current privilege: set by vcpu_update_mode() */
     const u64 *write_table;
-    const u32 *exec_table;
     u32 mode; /* the mode key (mode.h): set by vcpu_update_mode() */
     u8 cpl;
     u8 inhibit; /* enum inhibit_bits: interrupts (and #DB) are held off until the next instruction is done */
     bool halted;
     bool fpu_live;
     struct segment seg[SEG_COUNT];
-    struct translator_scratch scratch;
     /* The translator also returns EXIT_BUDGET at the first block end at which control is in C code and
      * icount >= icount_soft. 0: at every such block end (lockstep compares there); UINT64_MAX: never. */
     u64 icount_soft;
@@ -94,7 +96,6 @@ struct vcpu {
     bool cpuid_faults; /* MSR_MISC_FEATURES_ENABLES bit 0: CPUID raises #GP(0) above CPL 0 */
     struct desc_table idtr;
     u64 dr[8];                                     /* dr4/5 alias 6/7 */
-    u64 gpr_high[GPR_COUNT - 8];                   /* R8 to R15 */
     u64 star, lstar, cstar, fmask, kernel_gs_base; /* syscall.c */
     u64 pvclock_time, pvclock_wall;                /* pvclock.c: guest-physical addresses */
     u32 pvclock_version;
@@ -115,10 +116,9 @@ struct vcpu {
     const struct cpu_model *model;
     struct counters *counters;
     struct vcpu_instruments instruments;
-    void *decode_cache;  /* interpreter */
-    void *engine;        /* translator */
-    u64 long_jump_table; /* of the translator: struct long_jump_entry[65536], by the low 16 bits of RIP */
-    void *thunks;        /* FP/SIMD host thunks of the interpreter */
+    void *decode_cache; /* interpreter */
+    void *engine;       /* translator */
+    void *thunks;       /* FP/SIMD host thunks of the interpreter */
     bool deterministic;
     bool in_user;   /* CPL was 3 when the mode was last updated */
     bool sampled;   /* SIGPROF samples this vCPU's thread; it waits while the thread sleeps (vm/waker.c) */

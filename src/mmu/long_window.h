@@ -30,6 +30,13 @@
  *    bit 47 is clear there, so the address is not canonical. Code of compatibility mode: a 32-bit sum in the lowest
  *    segment, and LONG_GUARD bytes behind it that are never mapped. The host's GS base, which its operands name, is 0
  *    (long_window_set_base()).
+ *    RSP is verified where it changes, not where it is used. While code with MODE_STACK_HIGH runs, RSP is at most
+ *    LONG_SLACK from a segment that is LONG_HIGH whenever a block begins, and in such a segment when C code enters
+ *    translated code; within the block, it licenses accesses like a verified address. So a block that changes RSP
+ *    must not be left for another one unless one of these is true: RSP is what it was at the block's beginning; it
+ *    differs by a constant of at most LONG_SLACK from an address that was verified, or at which an access to the
+ *    window succeeded, in this block (what is mapped in a window lies in a segment, so PUSH, POP, CALL and RET verify
+ *    RSP themselves); it is verified.
  * 2. In a window a page is mapped only if its guest entry gave the user this right (readable: A set; writable: D set
  *    too), and only plain RAM: not MMIO, ROM, video memory or, for writing, a guarded page (phys.h).
  * 3. Pages live as long as the architecture lets a TLB's entries live (SDM 3A 4.10.4): INVLPG unmaps what maps the
@@ -54,6 +61,7 @@ enum long_class { LONG_NONE, LONG_SAME, LONG_HIGH };
 #define LONG_STACKS 0x7ffbu
 
 #define LONG_REACH (1 << 20)
+#define LONG_SLACK (LONG_REACH / 2)
 #define LONG_GUARD (2 << 20)
 
 /* May code of compatibility mode use the current window? Adds the lowest segment to it if possible. */

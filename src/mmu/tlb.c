@@ -3,7 +3,9 @@
  */
 #include "tlb.h"
 
-#include <stdlib.h>
+#include "base/huge_pages.h"
+
+#include <sys/mman.h>
 
 static void clear(struct tlb *tlb, unsigned number)
 {
@@ -30,11 +32,9 @@ static unsigned list_bit(bool global)
 
 struct tlb *tlb_new(void)
 {
-    enum { ALIGNMENT = 64 };
-    void *memory = calloc(1, sizeof(struct tlb) + ALIGNMENT);
-    if (!memory) return NULL;
-    struct tlb *tlb = (struct tlb *)align_up((uintptr_t)memory, ALIGNMENT);
-    tlb->memory = memory;
+    struct tlb *tlb = huge_pages_map(sizeof(*tlb));
+    if (!tlb) return NULL;
+    madvise(tlb->segment, sizeof(tlb->segment), MADV_NOHUGEPAGE); /* a small part of it is used */
     for (unsigned n = 0; n < TLB_LISTS; n++)
         tlb->list[n].number = tlb->numbers + n * TLB_ENTRIES;
     use(tlb, 0);
@@ -46,7 +46,7 @@ _Static_assert(TLB_GLOBAL == TLB_TABLES,
 
 void tlb_destroy(struct tlb *tlb)
 {
-    if (tlb) free(tlb->memory);
+    huge_pages_unmap(tlb, sizeof(*tlb));
 }
 
 /* --- from here on the guest's FPU state may be live --- */

@@ -91,7 +91,6 @@ struct tlb {
     struct tlb_list list[TLB_LISTS];
     u32 numbers[2 * TLB_TABLES * TLB_ENTRIES]; /* of the lists */
     u32 chain[TLB_CHAINS];                     /* the first entry + 1, or 0 */
-    void *memory;                              /* what was allocated */
     /* A bit for each 2 MB (1 GB), by the low bits of its number, from which a large page was filled since the last
      * flush of everything: INVLPG elsewhere need not look for pieces of large pages. */
     u64 large[2][64];

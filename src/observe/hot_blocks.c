@@ -159,6 +159,7 @@ static struct json_object *describe(struct phys *phys, const struct hot_block *b
     json_add_number(object, "cpl", at->mode & MODE_CPL);
     json_object_object_add(object, "bits", json_object_new_int(bits[mode_code_size(at->mode)]));
     json_add_flag(object, "vm86", at->mode & MODE_VM86);
+    json_add_flag(object, "window", at->mode & MODE_WINDOW);
     json_add_number(object, "samples", block->count);
     add_code(object, phys, at);
     return object;

@@ -21,12 +21,17 @@
 
 static bool is_long(enum explain_mode mode)
 {
-    return mode == EXPLAIN_KERNEL64 || mode == EXPLAIN_USER64;
+    return mode == EXPLAIN_KERNEL64 || mode == EXPLAIN_USER64 || mode == EXPLAIN_WINDOW64;
+}
+
+static bool has_host_window(enum explain_mode mode)
+{
+    return mode == EXPLAIN_WINDOW || mode == EXPLAIN_WINDOW64;
 }
 
 static bool is_user(enum explain_mode mode)
 {
-    return mode == EXPLAIN_USER || mode == EXPLAIN_VM86 || mode == EXPLAIN_USER64;
+    return mode == EXPLAIN_USER || mode == EXPLAIN_VM86 || mode == EXPLAIN_USER64 || has_host_window(mode);
 }
 
 static void set_segments(struct vcpu *v, enum explain_mode mode)
@@ -83,6 +88,14 @@ static void set_mode(struct vcpu *v, enum explain_mode mode)
     set_segments(v, mode);
     shadow_load_root(v->shadow, &v->paging);
     vcpu_update_mode(v);
+}
+
+/* Nothing runs, so it is enough that the mode key says so. The code is that of a program whose stack and data lie where
+ * Linux puts them. */
+static void set_window(struct vcpu *v, u64 rip)
+{
+    v->mode |= MODE_WINDOW;
+    if (v->mode & MODE_CODE64) v->mode |= MODE_STACK_HIGH | (rip >> 32 ? 0 : (u32)MODE_SAME);
 }
 
 /* A rig that translates and runs nothing. */
@@ -222,7 +235,7 @@ static bool explain_block(struct explained_block *x, struct disassembler *d, con
     list_host(x, d, host, stubs, block->host_bytes);
     for (unsigned n = 0; n < block->edge_count; n++) {
         const struct edge *edge = &block_edges(block)[n];
-        if (edge->unhoisted) continue;
+        if (edge->unhoisted || (block->site && n == block_indirect(block)->edge)) continue;
         u64 eip = block_rip(block) + (u64)(s64)(s32)(edge->eip - block->eip);
         x->edge[x->edge_count++] =
             (struct explained_edge){mode_mask_rip(block->mode, eip), edge->frame_patch != 0};
@@ -265,7 +278,8 @@ static void note_covered(u8 *covered, u32 bytes, u32 at, const struct build *b)
 }
 
 static int translate_all(struct explanation *x, struct disassembler *d, struct rig *rig,
-                         const struct guest_code *code, char *error, size_t error_bytes)
+                         const struct guest_code *code, enum explain_mode mode, char *error,
+                         size_t error_bytes)
 {
     struct vcpu *v = &rig->vcpu;
     struct engine *t = v->engine;
@@ -276,6 +290,7 @@ static int translate_all(struct explanation *x, struct disassembler *d, struct r
         memset(phys_host(&rig->phys, page), HLT, PAGE_SIZE);
     phys_write_bytes(&rig->phys, gpa, code->code, code->bytes);
     if (v->mode & MODE_LONG) map_code(rig, code->rip, gpa, code->bytes);
+    if (has_host_window(mode)) set_window(v, code->rip);
     int status = 0;
     for (u32 at = 0; at < code->bytes && !status; at++) {
         if (covered[at]) continue;
@@ -317,7 +332,7 @@ static void drop_blocks(struct explanation *x, unsigned from)
 static cs_mode guest_mode(enum explain_mode mode)
 {
     if (is_long(mode)) return CS_MODE_64;
-    return mode == EXPLAIN_KERNEL || mode == EXPLAIN_USER ? CS_MODE_32 : CS_MODE_16;
+    return mode == EXPLAIN_REAL || mode == EXPLAIN_VM86 ? CS_MODE_16 : CS_MODE_32;
 }
 
 int explain(struct explanation *x, const struct guest_code *code, enum explain_mode mode, char *error,
@@ -330,7 +345,8 @@ int explain(struct explanation *x, const struct guest_code *code, enum explain_m
     if (!rig) return SAY(ENOMEM, "there is not enough memory, or no address space, for the translator");
     bool good = cs_open(CS_ARCH_X86, CS_MODE_64, &d.host) == CS_ERR_OK &&
                 cs_open(CS_ARCH_X86, guest_mode(mode), &d.guest) == CS_ERR_OK && (d.line = cs_malloc(d.host));
-    int status = good ? translate_all(x, &d, rig, code, error, error_bytes) : SAY(ENOMEM, "out of memory");
+    int status =
+        good ? translate_all(x, &d, rig, code, mode, error, error_bytes) : SAY(ENOMEM, "out of memory");
     if (d.line) cs_free(d.line, 1);
     if (d.guest) cs_close(&d.guest);
     if (d.host) cs_close(&d.host);

@@ -29,6 +29,8 @@ enum explain_mode {
     EXPLAIN_VM86,
     EXPLAIN_KERNEL64,
     EXPLAIN_USER64,
+    EXPLAIN_WINDOW, /* EXPLAIN_USER and EXPLAIN_USER64 in a host window */
+    EXPLAIN_WINDOW64,
     EXPLAIN_MODES,
 };
 

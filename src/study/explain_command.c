@@ -21,9 +21,10 @@ static void print_help(FILE *out)
         "ringer explain [OPTION...] --machine=NAME     those of a running machine, sampled for --seconds=S "
         "(2)\n"
         "ringer explain --why=MNEMONIC                 the story of one instruction: popf, sgdt, mov, ...\n\n"
-        "  --mode=kernel|user|real|vm86|kernel64|user64\n"
+        "  --mode=kernel|user|real|vm86|kernel64|user64|window|window64\n"
         "                                 what the code runs as (default kernel; kernel64 for a 64-bit "
-        "image)\n"
+        "image);\n"
+        "                                 window and window64: user code in a host window\n"
         "  --address=ADDRESS              where HEX lies (default 0xc0100000; 16-bit code: 0x7c00; 64-bit "
         "code:\n"
         "                                 0xffffffff81000000, of programs 0x400000)\n"
@@ -65,10 +66,12 @@ static double seconds_of(const char *text)
 
 static enum explain_mode mode_of(const char *name)
 {
-    static const char *const names[EXPLAIN_MODES] = {"kernel", "user", "real", "vm86", "kernel64", "user64"};
+    static const char *const names[EXPLAIN_MODES] = {"kernel",   "user",   "real",   "vm86",
+                                                     "kernel64", "user64", "window", "window64"};
     for (unsigned n = 0; n < EXPLAIN_MODES; n++)
         if (!strcmp(names[n], name)) return (enum explain_mode)n;
-    die(STATUS_USAGE, "--mode is kernel, user, real, vm86, kernel64 or user64, not %s", name);
+    die(STATUS_USAGE, "--mode is kernel, user, real, vm86, kernel64, user64, window or window64, not %s",
+        name);
 }
 
 static void read_word(struct request *r, const char *word)
@@ -161,7 +164,8 @@ static u64 default_address(enum explain_mode mode)
     case EXPLAIN_REAL:
     case EXPLAIN_VM86: return 0x7c00;
     case EXPLAIN_KERNEL64: return 0xffffffff81000000;
-    case EXPLAIN_USER64: return 0x400000;
+    case EXPLAIN_USER64:
+    case EXPLAIN_WINDOW64: return 0x400000;
     default: return 0xc0100000;
     }
 }

@@ -12,10 +12,10 @@
 
 static enum explain_mode mode_of(struct json_object *block)
 {
-    bool user = json_number_of(block, "cpl") == 3;
+    bool user = json_number_of(block, "cpl") == 3, window = json_number_of(block, "window");
     switch (json_number_of(block, "bits")) {
-    case 64: return user ? EXPLAIN_USER64 : EXPLAIN_KERNEL64;
-    case 32: return user ? EXPLAIN_USER : EXPLAIN_KERNEL;
+    case 64: return window ? EXPLAIN_WINDOW64 : user ? EXPLAIN_USER64 : EXPLAIN_KERNEL64;
+    case 32: return window ? EXPLAIN_WINDOW : user ? EXPLAIN_USER : EXPLAIN_KERNEL;
     default: return json_number_of(block, "vm86") ? EXPLAIN_VM86 : EXPLAIN_REAL;
     }
 }

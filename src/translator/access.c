@@ -375,10 +375,36 @@ struct host_mem access_operand(struct build *b, unsigned size, bool write)
     return access_linear(b, size, write);
 }
 
+/* Several PUSHes or POPs in a row, in a window of 64-bit code, change r8 once, behind the last one:
+ *
+ *     mov [r8 + r13 - 8], rbx ; mov [r8 + r13 - 16], rbp ; lea r8, [r8 - 16]
+ *
+ * If one of them faults, the interpreter goes on at the first one. That is harmless, because they store, or load, the
+ * same values again. So all host code of the run belongs to the site of the first one. */
+static bool run_goes_on(const struct build *b)
+{
+    return b->n + 1u < b->count && b->i->stack_effect == b->insn[b->n + 1].stack_effect &&
+           verify_is_plain_slot(b, b->n) && verify_is_plain_slot(b, b->n + 1);
+}
+
+/* RSP has moved by a slot. */
+static void stack_moved(struct build *b, s32 by)
+{
+    if (run_goes_on(b)) {
+        if (!b->rsp_away) b->run_begins = (u8)b->n;
+        b->rsp_away += by;
+        return;
+    }
+    emit_lea_sized(&b->e, is_code64(b), GUEST_ESP, mem_bd(GUEST_ESP, b->rsp_away + by));
+    for (unsigned n = b->run_begins + 1u; b->rsp_away && n <= b->n; n++)
+        b->site[n].host = in_block(b, b->e.at);
+    b->rsp_away = 0;
+}
+
 struct host_mem access_push(struct build *b)
 {
     s32 bytes = slot_bytes(b);
-    struct host_mem slot = mem_bd(GUEST_ESP, -bytes);
+    struct host_mem slot = mem_bd(GUEST_ESP, b->rsp_away - bytes);
     if (has_window(b)) return in_window(b, slot);
     if (verify_stack(b, &slot)) return slot;
     if (hoist_access(b, HOIST_STACK, &slot, (unsigned)bytes, true, &slot)) return slot;
@@ -388,13 +414,13 @@ struct host_mem access_push(struct build *b)
 
 void access_pushed(struct build *b)
 {
-    emit_lea_sized(&b->e, is_code64(b), GUEST_ESP, mem_bd(GUEST_ESP, -slot_bytes(b)));
+    stack_moved(b, -slot_bytes(b));
 }
 
-struct host_mem access_popped(struct build *b, u8 reg)
+static struct host_mem read_slot(struct build *b, u8 reg, s32 away)
 {
     unsigned bytes = (unsigned)slot_bytes(b);
-    struct host_mem slot = mem_bd(reg, 0);
+    struct host_mem slot = mem_bd(reg, away);
     if (has_window(b)) return in_window(b, slot);
     if (verify_stack(b, &slot)) return slot;
     if (hoist_access(b, HOIST_STACK, &slot, bytes, false, &slot)) return slot;
@@ -402,9 +428,19 @@ struct host_mem access_popped(struct build *b, u8 reg)
     return access_linear(b, bytes, false);
 }
 
+struct host_mem access_popped(struct build *b, u8 reg)
+{
+    return read_slot(b, reg, 0);
+}
+
 struct host_mem access_pop(struct build *b)
 {
-    return access_popped(b, GUEST_ESP);
+    return read_slot(b, GUEST_ESP, b->rsp_away);
+}
+
+void access_was_popped(struct build *b)
+{
+    stack_moved(b, slot_bytes(b));
 }
 
 static bool is_in_reach(const struct build *b, const u64 *counter, struct host_mem *mem)

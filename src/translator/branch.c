@@ -112,7 +112,6 @@ void emit_jump(struct build *b)
         return;
     }
     load_target(b, REG_LINEAR);
-    require_canonical(b);
     emit_indirect(b);
 }
 
@@ -211,8 +210,10 @@ static void push_return_address(struct build *b)
     } else if (b->next_eip == (u64)(s64)(s32)b->next_eip) {
         emit_mov_mi64(&b->e, slot, (u32)b->next_eip);
     } else {
-        if (slot.index != HOST_NONE) emit_lea64(&b->e, REG_LINEAR, slot);
-        if (slot.index != HOST_NONE) slot = mem_bd(REG_LINEAR, 0);
+        if (slot.index == REG_ENTRY) {
+            emit_lea64(&b->e, REG_LINEAR, slot);
+            slot = mem_bd(REG_LINEAR, 0);
+        }
         emit_mov_rip(b, REG_ENTRY, b->next_eip); /* r11 may have the target */
         emit_store64(&b->e, slot, REG_ENTRY);
     }

@@ -132,7 +132,8 @@ struct stub {
     u32 back;      /* where the body goes on; STUB_EDGE, STUB_INDIRECT: where a call returns to, 0: no call */
     u64 eip;
     u32 callout; /* STUB_STRING, STUB_FAST: struct callout */
-    u8 restore;  /* STUB_STRING: 0, or log2(element size) + 1: ECX must be computed from the bytes in r11 */
+    bool jump;  /* STUB_INDIRECT: a JMP. Only where its target is not known to be canonical is that checked */
+    u8 restore; /* STUB_STRING: 0, or log2(element size) + 1: ECX must be computed from the bytes in r11 */
     struct host_mem address; /* STUB_SEGMENT: the guest address */
     u8 segment;              /* STUB_SEGMENT with `back`: the register with the number of its segment */
     bool flags;              /* STUB_STRING: at `back` the flags are in the host's EFLAGS */
@@ -196,7 +197,12 @@ struct build {
     struct hoist_access access[BLOCK_MAX_INSNS][HOIST_SLOTS];
     struct verified verified[16];
     unsigned verified_count;
+    struct value stack[BLOCK_MAX_INSNS + 1]; /* RSP before insn[n] */
+    struct value anchor[8]; /* addresses in segments that are LONG_HIGH, for RSP (verify.c) */
+    unsigned anchors;
     bool has_delta;             /* r13 has the delta of the window */
+    s32 rsp_away;               /* RSP - r8, within a run of PUSH or POP (access.c) */
+    u8 run_begins;              /* insn[] with which that run begins */
     u32 piece[BLOCK_MAX_INSNS]; /* arena offset where the code of insn[n] begins, its glue included */
     u32 stubs_at;               /* arena offset where the stubs begin, behind the body */
 
@@ -225,6 +231,11 @@ static inline bool is_code64(const struct build *b)
 static inline bool is_wide_code(const struct build *b)
 {
     return b->mode & (MODE_CODE32 | MODE_CODE64);
+}
+/* 64-bit code that may rely on RSP, and keeps it in its segment (verify.c). */
+static inline bool follows_stack(const struct build *b)
+{
+    return is_code64(b) && (b->mode & MODE_STACK_HIGH);
 }
 /* IA-32e mode: checks look into the TLB (mmu/tlb.h). */
 static inline bool has_tlb(const struct build *b)
@@ -383,8 +394,9 @@ static inline bool has_plain_stack(const struct build *b, const struct insn *i)
 /* The slot below ESP of a plain stack, for writing; after the store ESP follows. */
 struct host_mem access_push(struct build *b);
 void access_pushed(struct build *b);
-/* The slot at ESP, for reading. */
+/* The slot at ESP, for reading; after the load ESP follows. */
 struct host_mem access_pop(struct build *b);
+void access_was_popped(struct build *b);
 /* Tier 2: the current instruction reaches memory through the host window, without a check. Not in 64-bit code. */
 static inline bool has_window(const struct build *b)
 {
@@ -398,6 +410,8 @@ bool has_long_window(const struct build *b);
 /* The memory operand of the current instruction, or a slot of its stack, in the window. False: it needs a check. */
 bool verify_operand(struct build *b, unsigned size, struct host_mem *mem);
 bool verify_stack(struct build *b, struct host_mem *slot);
+/* Does insn[n] push or pop a register, or push a constant, in the window, without a check or an exit? */
+bool verify_is_plain_slot(const struct build *b, unsigned n);
 /* reg, an address, becomes the number of its segment of 4 GB. Clobbers EFLAGS. */
 void verify_segment_number(struct build *b, u8 reg);
 /* The class (enum long_class) of the segment whose number is in a register; HOST_NONE: of the lowest segment. */
@@ -407,8 +421,12 @@ static inline struct host_mem mem_segment_class(u8 number)
     mem.disp = (s32)(offsetof(struct tlb, segment) - offsetof(struct tlb, slot));
     return mem;
 }
+/* A block begins. */
+void verify_begin(struct build *b);
 /* The current instruction begins: does it leave r13 alone? */
 void verify_instruction(struct build *b);
+/* It ends: has RSP left its segment? */
+void verify_stack_pointer(struct build *b);
 void emit_segment_stub(struct build *b, const struct stub *stub);
 
 /* rewrite.c: the current instruction as the same instruction of the host. rewrite_can(): is that possible? */
@@ -492,7 +510,7 @@ void emit_count_keeping_flags(struct build *b, const u64 *counter);
 void emit_edge_call(struct build *b, u64 eip);
 /* Make a conditional jump the edge to `eip`. Returns false, and emits nothing, if the edge needs tests. */
 bool emit_edge_on_jcc(struct build *b, u64 eip, u8 cc);
-/* Go to the EIP in r9d. */
+/* A JMP to the EIP in r9d. */
 void emit_indirect(struct build *b);
 void emit_indirect_call(struct build *b);
 void emit_return(struct build *b);

@@ -293,8 +293,46 @@ static bool looks_up(const struct build *b)
            mode_seg(b->mode, SEG_CS) == MODE_SEG_FLAT && is_wide_code(b);
 }
 
-/* r10 = the jump table's entry for r9d. Returns the rel32 of a jump that is taken if its key differs. */
-static u32 look_up(struct build *b)
+/* Returns the rel32 of a jump that is taken when something is pending, or 0. */
+static u32 poll_before_look_up(struct build *b)
+{
+    if (b->v->deterministic) return 0;
+    poll(b);
+    return emit_jcc(&b->e, CC_NZ);
+}
+
+/* The rel32 fields of the jumps that are taken if a look-up misses; 0: none. */
+struct missed {
+    u32 field[4];
+};
+
+static struct host_mem long_entry_field(u64 field)
+{
+    return mem_bd(REG_TEMP, (s32)field);
+}
+
+/* In IA-32e mode: r11 = the jump table's entry for r9. */
+static struct missed look_up_long(struct build *b)
+{
+    struct missed missed = {0};
+    emit_movzx16(&b->e, REG_TEMP, REG_LINEAR);
+    emit_shift_ri(&b->e, false, SHIFT_SHL, REG_TEMP, 5);
+    emit_alu_rm(&b->e, true, ALU_ADD, REG_TEMP, mem_frame(FRAME_LONG_JUMP_TABLE));
+    emit_alu_rm(&b->e, true, ALU_CMP, REG_LINEAR, long_entry_field(offsetof(struct long_jump_entry, rip)));
+    missed.field[0] = emit_jcc(&b->e, CC_NZ);
+    access_tlb_slot(b);
+    emit_load64(&b->e, REG_ENTRY, mem_tlb(offsetof(struct tlb_slot, exec)));
+    emit_alu_rm(&b->e, true, ALU_CMP, REG_ENTRY, long_entry_field(offsetof(struct long_jump_entry, exec)));
+    missed.field[1] = emit_jcc(&b->e, CC_NZ);
+    emit_load64(&b->e, REG_ENTRY, mem_frame(FRAME_JUMP_TAG));
+    emit_alu_rm(&b->e, true, ALU_CMP, REG_ENTRY, long_entry_field(offsetof(struct long_jump_entry, tag)));
+    missed.field[2] = emit_jcc(&b->e, CC_NZ);
+    return missed;
+}
+_Static_assert(sizeof(struct long_jump_entry) == 32, "look_up_long() and thunk_return_miss index it");
+
+/* Otherwise: r10 = its entry for r9d. */
+static struct missed look_up_short(struct build *b)
 {
     /* key = mode number << 56 | (frame + 1) << 32 | EIP */
     emit_mov_rr32(&b->e, REG_ENTRY, REG_LINEAR);
@@ -308,15 +346,52 @@ static u32 look_up(struct build *b)
     emit_shift_ri(&b->e, false, SHIFT_SHL, REG_ENTRY, 4);
     emit_alu_rm(&b->e, true, ALU_ADD, REG_ENTRY, mem_frame(FRAME_JUMP_TABLE));
     emit_alu_rm(&b->e, true, ALU_CMP, REG_TEMP, mem_bd(REG_ENTRY, 0));
-    return emit_jcc(&b->e, CC_NZ);
+    return (struct missed){.field = {emit_jcc(&b->e, CC_NZ)}};
 }
 _Static_assert(sizeof(struct jump_entry) == 16 && offsetof(struct jump_entry, key) == 0,
-               "look_up() and thunk_return_miss index it");
-_Static_assert(JUMP_ENTRIES == 65536, "look_up() uses 16 bits of EIP");
+               "look_up_short() and thunk_return_miss index it");
+_Static_assert(JUMP_ENTRIES == 65536, "a look-up uses 16 bits of EIP");
 
-static void go_to_entry(struct build *b, bool call)
+/* Go to the block for r9, or call it, if the jump table has it. field[3]: something is pending. */
+static struct missed go_by_table(struct build *b, bool call)
 {
-    emit_go_mem(&b->e, call, mem_bd(REG_ENTRY, offsetof(struct jump_entry, code)));
+    u32 pending = poll_before_look_up(b);
+    struct missed missed = has_tlb(b) ? look_up_long(b) : look_up_short(b);
+    missed.field[3] = pending;
+    emit_go_mem(&b->e, call,
+                has_tlb(b) ? long_entry_field(offsetof(struct long_jump_entry, code))
+                           : mem_bd(REG_ENTRY, offsetof(struct jump_entry, code)));
+    return missed;
+}
+
+/* Set ZF if r9 is the site's target. */
+static void compare_site_target(struct build *b, struct indirect_site *site)
+{
+    site->compare = in_block(b, b->e.at);
+    if (has_tlb(b)) {
+        site->eip_patch = in_block(b, emit_mov_patched64(&b->e, REG_ENTRY, 0));
+        emit_alu_rr(&b->e, true, ALU_CMP, REG_LINEAR, REG_ENTRY);
+    } else {
+        emit_cmp_ri32(&b->e, REG_LINEAR, 0);
+        site->eip_patch = in_block(b, b->e.at - 4);
+    }
+}
+
+/* Set ZF if the target's page still maps the frame that it mapped when the site was filled. */
+static void compare_site_frame(struct build *b, struct indirect_site *site, struct edge *edge)
+{
+    if (has_tlb(b)) {
+        edge->frame_patch = in_block(b, emit_mov_patched64(&b->e, REG_ENTRY, 0));
+        struct host_mem exec = mem_bd(REG_TABLES, 0);
+        exec.disp32 = true;
+        emit_alu_rm(&b->e, true, ALU_CMP, REG_ENTRY, exec);
+        site->page_patch = in_block(b, b->e.at - 4);
+    } else {
+        emit_load64(&b->e, REG_ENTRY, mem_frame(FRAME_EXEC_TABLE));
+        struct cmp_fields fields = emit_cmp_patched(&b->e, REG_ENTRY);
+        site->page_patch = in_block(b, fields.disp);
+        edge->frame_patch = in_block(b, fields.imm);
+    }
 }
 
 /* An indirect site: compares EIP and frame with those of the last target, which are patched in. All other
@@ -326,15 +401,11 @@ static void emit_site(struct build *b, struct stub *stub, bool call)
     struct indirect_site *site = &b->indirect;
     struct edge *edge = add_edge(b, stub, 0, true);
     if (b->t->config.count_hits) emit_count(b, &b->v->counters->sites_run);
-    *site = (struct indirect_site){.edge = stub->edge};
+    *site = (struct indirect_site){.edge = stub->edge, .wide = has_tlb(b)};
     b->block->site = true;
-    emit_cmp_ri32(&b->e, REG_LINEAR, 0);
-    site->eip_patch = in_block(b, b->e.at - 4);
+    compare_site_target(b, site);
     stub->from[1] = emit_jcc(&b->e, CC_NZ);
-    emit_load64(&b->e, REG_ENTRY, mem_frame(FRAME_EXEC_TABLE));
-    struct cmp_fields fields = emit_cmp_patched(&b->e, REG_ENTRY);
-    site->page_patch = in_block(b, fields.disp);
-    edge->frame_patch = in_block(b, fields.imm);
+    compare_site_frame(b, site, edge);
     u32 patch;
     if (call) {
         stub->from[2] = emit_jcc(&b->e, CC_NZ);
@@ -346,88 +417,54 @@ static void emit_site(struct build *b, struct stub *stub, bool call)
     edge->patch = in_block(b, patch);
 }
 
-/* Returns the rel32 of a jump that is taken when something is pending, or 0. */
-static u32 poll_before_look_up(struct build *b)
-{
-    if (b->v->deterministic) return 0;
-    poll(b);
-    return emit_jcc(&b->e, CC_NZ);
-}
+enum indirect {
+    INDIRECT_JUMP,
+    INDIRECT_CALL,
+    INDIRECT_CALL_AWAY, /* a call that is not expected to return */
+    INDIRECT_RETURN,
+};
 
-static struct host_mem long_entry_field(u64 field)
+static void indirect(struct build *b, enum indirect kind)
 {
-    return mem_bd(REG_TEMP, (s32)field);
-}
-
-/* The same in IA-32e mode: r11 = the entry. `stub` is where a miss leads. */
-static void look_up_long(struct build *b, struct stub *stub)
-{
-    emit_movzx16(&b->e, REG_TEMP, REG_LINEAR);
-    emit_shift_ri(&b->e, false, SHIFT_SHL, REG_TEMP, 5);
-    emit_alu_rm(&b->e, true, ALU_ADD, REG_TEMP, mem_frame(FRAME_LONG_JUMP_TABLE));
-    emit_alu_rm(&b->e, true, ALU_CMP, REG_LINEAR, long_entry_field(offsetof(struct long_jump_entry, rip)));
-    stub->from[1] = emit_jcc(&b->e, CC_NZ);
-    access_tlb_slot(b);
-    emit_load64(&b->e, REG_ENTRY, mem_tlb(offsetof(struct tlb_slot, exec)));
-    emit_alu_rm(&b->e, true, ALU_CMP, REG_ENTRY, long_entry_field(offsetof(struct long_jump_entry, exec)));
-    stub->from[2] = emit_jcc(&b->e, CC_NZ);
-    emit_load64(&b->e, REG_ENTRY, mem_frame(FRAME_JUMP_TAG));
-    emit_alu_rm(&b->e, true, ALU_CMP, REG_ENTRY, long_entry_field(offsetof(struct long_jump_entry, tag)));
-    stub->from[3] = emit_jcc(&b->e, CC_NZ);
-}
-_Static_assert(sizeof(struct long_jump_entry) == 32, "look_up_long() and thunk_return_miss index it");
-
-/* An indirect branch in IA-32e mode: always by the jump table. */
-static void indirect_long(struct build *b, bool call)
-{
-    struct stub *stub = stub_add(b, STUB_INDIRECT, poll_before_look_up(b));
-    look_up_long(b, stub);
-    emit_go_mem(&b->e, call, long_entry_field(offsetof(struct long_jump_entry, code)));
-    if (call) stub->back = b->e.at;
-}
-
-static void indirect(struct build *b, bool remember, bool call)
-{
+    bool call = kind == INDIRECT_CALL;
     flags_leave_host(b);
     if (!looks_up(b)) {
+        if (kind == INDIRECT_JUMP) require_canonical(b);
         if (call)
             emit_call_thunk(&b->e, THUNK_INDIRECT);
         else
             emit_jmp_thunk(&b->e, THUNK_INDIRECT);
         return;
     }
-    if (has_tlb(b)) {
-        indirect_long(b, call);
-        return;
-    }
     struct stub *stub = stub_add(b, STUB_INDIRECT, 0);
-    if (remember && !b->t->config.no_site_cache) {
+    stub->jump = kind == INDIRECT_JUMP;
+    if (kind != INDIRECT_RETURN && !b->t->config.no_site_cache) {
         if (polls(b)) stub->from[0] = poll_before_look_up(b);
         emit_site(b, stub, call);
     } else {
-        stub->from[0] = poll_before_look_up(b);
-        stub->from[1] = look_up(b);
-        go_to_entry(b, call);
+        struct missed missed = go_by_table(b, call);
+        for (unsigned n = 0; n < ARRAY_SIZE(missed.field); n++)
+            stub->from[n] = missed.field[n];
     }
     if (call) stub->back = b->e.at;
 }
 
 void emit_indirect(struct build *b)
 {
-    indirect(b, true, false);
+    indirect(b, INDIRECT_JUMP);
 }
 
 void emit_indirect_call(struct build *b)
 {
     bool returns = will_return(b, 0);
-    indirect(b, true, returns);
+    indirect(b, returns ? INDIRECT_CALL : INDIRECT_CALL_AWAY);
     if (returns) emit_continuation(b);
 }
 
 void emit_return(struct build *b)
 {
     if (!uses_return_stack(b)) {
-        indirect(b, false, false);
+        indirect(b, INDIRECT_RETURN);
         return;
     }
     flags_leave_host(b);
@@ -440,31 +477,31 @@ static void fix_here(struct build *b, u32 field)
     if (field) emit_here32(&b->e, field);
 }
 
-/* from[0]: something is pending. With a site, from[1]: another EIP, from[2]: another frame. Without a site,
- * from[1]: the look-up missed. */
+/* Without a site, the look-up missed. With a site, from[0]: something is pending, from[1]: another EIP, from[2]:
+ * another frame. */
 void emit_indirect_stub(struct build *b, const struct stub *stub)
 {
     bool site = b->block->site;
-    u32 missed = stub->from[1], pending = 0;
+    struct missed missed = {0};
     if (site) {
         b->indirect.look_up = in_block(b, b->e.at);
         fix_here(b, stub->from[2]);
         if (b->t->config.count_hits) emit_count(b, &b->v->counters->site_misses);
-        pending = poll_before_look_up(b);
-        missed = look_up(b);
-        go_to_entry(b, stub->back);
+        missed = go_by_table(b, stub->back);
         if (stub->back) emit_jmp_to(&b->e, stub->back);
     }
-    fix_here(b, missed);
-    fix_here(b, pending);
+    for (unsigned n = 0; n < ARRAY_SIZE(missed.field); n++)
+        fix_here(b, missed.field[n]);
     fix_here(b, stub->from[0]);
-    for (unsigned n = 2; n < ARRAY_SIZE(stub->from) && !site; n++)
+    for (unsigned n = 1; n < ARRAY_SIZE(stub->from) && !site; n++)
         fix_here(b, stub->from[n]);
+    if (stub->jump) require_canonical(b);
     if (stub->back) push_host_return(b, stub->back);
     emit_jmp_thunk(&b->e, THUNK_INDIRECT);
     if (!site) return;
     fix_here(b, stub->from[1]);
     if (b->t->config.count_hits) emit_count(b, &b->v->counters->site_misses);
+    if (stub->jump) require_canonical(b);
     if (stub->back) push_host_return(b, stub->back);
     struct edge *edge = edge_of(b, stub);
     emit_edge_name(b, edge, b->block->start + edge->patch);

@@ -29,11 +29,6 @@
 
 /* --- values --- */
 
-struct value {
-    u16 root;
-    s64 offset; /* wraps at 32 bits unless `wide` */
-};
-
 /* A sum of two registers is a root too. */
 #define MAX_SUMS 16
 
@@ -250,13 +245,17 @@ void hoist_plan(struct build *b)
     forget_all(&values);
     for (unsigned n = 0; n < b->count; n++) {
         const struct insn *i = &b->insn[n];
+        struct value *rsp = &values.reg[REG_ESP];
+        b->stack[n] = *rsp;
         if (b->decision[n] == BY_CALLOUT) {
             forget_all(&values);
-            continue;
+            if (follows_stack(b)) *rsp = b->stack[n]; /* a routine that changes RSP leaves the block */
+        } else {
+            note_operand(b, n, &values);
+            note_stack(b, n, &values);
+            follow(&values, i);
         }
-        note_operand(b, n, &values);
-        note_stack(b, n, &values);
-        follow(&values, i);
+        b->stack[n + 1] = *rsp;
     }
 }
 

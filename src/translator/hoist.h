@@ -9,6 +9,13 @@
 
 struct build;
 
+/* A followed value: an unknown one plus a constant. Root 0: zero. Roots 1 to GPR_COUNT: what the registers held when
+ * the block began. */
+struct value {
+    u16 root;
+    s64 offset; /* wraps at 32 bits outside 64-bit mode */
+};
+
 /* An instruction has at most two accesses that can belong to a group: its memory operand, and the stack. */
 enum hoist_slot { HOIST_OPERAND, HOIST_STACK, HOIST_SLOTS };
 

@@ -47,11 +47,6 @@ void emit_push(struct build *b)
     access_pushed(b);
 }
 
-static void drop_slot(struct build *b)
-{
-    emit_lea_sized(&b->e, is_code64(b), GUEST_ESP, mem_bd(GUEST_ESP, slot_bytes(b)));
-}
-
 /* An address that contains ESP uses the new ESP (SDM 2 "POP"), but ESP may change only once the store cannot fault.
  * The interpreter does that. */
 static bool can_pop_to_memory(const struct build *b)
@@ -86,7 +81,7 @@ void emit_pop(struct build *b)
         emit_load(&b->e, wide, reg, access_pop(b));
         gpr_store(b, to->reg, reg);
     }
-    drop_slot(b);
+    access_was_popped(b);
 }
 
 bool can_leave(const struct build *b)
@@ -257,7 +252,7 @@ void emit_popf(struct build *b)
     }
     emit_alu_ri(&b->e, false, ALU_AND, REG_ENTRY, (s32)taken); /* bits that differ and that POPF may change */
     emit_alu_mr(&b->e, false, ALU_XOR, mem_frame(FRAME_EFLAGS), REG_ENTRY);
-    drop_slot(b);
+    access_was_popped(b);
     scatter_arithmetic(b);
 }
 

@@ -64,7 +64,7 @@ static const struct offset offsets[] = {
     FIELD(FS_BASE64, base64.fs),
     FIELD(GS_BASE64, base64.gs),
     FIELD(KERNEL_GS_BASE, kernel_gs_base),
-    FIELD(LONG_JUMP_TABLE, long_jump_table),
+    FIELD(LONG_JUMP_TABLE, scratch.long_jump_table),
     FIELD(WINDOW_NEGATED, scratch.window_negated),
     FIELD(WINDOW_DELTA, scratch.window_delta),
     {"FRAME_MODE_LONG", MODE_LONG},

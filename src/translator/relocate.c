@@ -80,6 +80,15 @@ static u32 entry_moved(const struct block *block, u32 at, u64 pages)
     return (u32)(at / sizeof(u32) + pages) % EXEC_ENTRIES * (u32)sizeof(u32);
 }
 
+/* The displacement of a comparison with the class of a segment. The address is the imm64 of the MOV before it, which
+ * has been moved already. */
+static u32 segment_moved(const any32 *at)
+{
+    enum { OPCODE_BYTES = 3 };
+    u64 address = *(const any64 *)(const void *)((const u8 *)at - OPCODE_BYTES - sizeof(u64));
+    return (u32)mem_segment_class(HOST_NONE).disp + (u32)(address >> 32 & UINT16_MAX);
+}
+
 static void fix(struct cache *cache, const struct block *block, u16 kept, u64 eip_by)
 {
     any32 *at = field(cache, block, kept & FIX_AT_MASK);
@@ -93,6 +102,7 @@ static void fix(struct cache *cache, const struct block *block, u16 kept, u64 ei
             *at += (u32)eip_by;
         break;
     case FIX_EXEC: *at = entry_moved(block, *at, pages); break;
+    case FIX_SEGMENT: *at = segment_moved(at); break;
     case FIX_CALLOUT: *at = callout_moved(cache, *at, eip_by); break;
     case FIX_WORD:
         *wide += tlb_exec_word(eip_by, 0);

@@ -231,6 +231,17 @@ static bool wants_to_leave(struct vcpu *v, enum exit_reason *reason)
     return true;
 }
 
+/* RSP is about to be used without a check if its segment is LONG_HIGH (verify.c). */
+static void settle_stack(struct vcpu *v)
+{
+    const struct engine *t = v->engine;
+    u64 rsp = v->gpr[REG_ESP];
+    if ((v->mode & (MODE_WINDOW | MODE_CODE64)) != (MODE_WINDOW | MODE_CODE64)) return;
+    bool is_high = rsp < CANONICAL_LOW_END && tlb_segment(v->shadow->tlb, rsp) == LONG_HIGH;
+    v->mode &= ~MODE_STACK_HIGH;
+    if (is_high && !t->config.no_hoisting) v->mode |= MODE_STACK_HIGH;
+}
+
 u64 translator_next(struct vcpu *v)
 {
     struct engine *t = v->engine;
@@ -241,6 +252,7 @@ u64 translator_next(struct vcpu *v)
         if (unlikely(t->log) && v->instruments.log_at == v->instruments.log_end) block_log_drain(v);
         if (t->config.flush_every && ++t->exits % t->config.flush_every == 0) make_room(v);
         const u8 *code = NULL;
+        settle_stack(v);
         bool interpret = v->inhibit || v->mode & MODE_ALIGN || (t->config.interpret_kernel && v->cpl < 3);
         if (!interpret) code = find_code(v);
         if (code) {
@@ -402,6 +414,7 @@ u64 translator_callout(struct vcpu *v, const struct callout *callout, u64 back)
     u64 next_eip = mode_mask_rip(callout->mode, callout->eip + callee->insn.length);
     u32 remaining = callout->remaining;
     bool end = callout->end;
+    u64 rsp = v->gpr[REG_ESP];
 
     c->callouts++;
     flags_from_parked(v);
@@ -412,7 +425,8 @@ u64 translator_callout(struct vcpu *v, const struct callout *callout, u64 back)
     if (reason != EXIT_NONE) return leave(t, reason);
     bool go_on = !end && v->rip == next_eip && v->mode == mode && !vcpu_pending(v) && !v->inhibit &&
                  t->cache.generation == generation && c->shadow_flushes + c->shadow_invlpgs == flushes;
-    if (!go_on) return translator_next(v);
+    if (!go_on || ((mode & MODE_CODE64) && (mode & MODE_STACK_HIGH) && v->gpr[REG_ESP] != rsp))
+        return translator_next(v);
     if (v->deterministic) v->icount += remaining;
     flags_into_parked(v);
     return back_into(v, back);
@@ -461,11 +475,16 @@ static u64 edge_target(const struct edge *edge)
     return mode_mask_rip(from->mode, rip + (u64)(s64)(s32)(edge->eip - (u32)rip));
 }
 
+static u64 linear_of_block(const struct vcpu *v, const struct block *block)
+{
+    u64 rip = block_rip(block);
+    return v->mode & MODE_CODE64 ? rip : (u32)(block_key(block).cs_base + rip);
+}
+
 /* What an edge to another page compares with the exec entry of the target's page, which is there. */
 static u32 edge_frame(const struct vcpu *v, const struct block *to)
 {
-    u64 rip = block_rip(to);
-    u64 linear = v->mode & MODE_CODE64 ? rip : (u32)(block_key(to).cs_base + rip);
+    u64 linear = linear_of_block(v, to);
     if (v->mode & MODE_LONG) return (u32)tlb_exec_word(linear, to->frame);
     return v->exec_table[linear >> PAGE_SHIFT];
 }
@@ -509,14 +528,28 @@ u64 translator_link(struct vcpu *v, struct edge *edge)
     return to;
 }
 
+/* What an indirect site compares with for this target. */
+static struct site_target site_target_of(const struct vcpu *v, const struct block *to)
+{
+    u64 linear = linear_of_block(v, to);
+    struct site_target target = {.rip = block_rip(to), .frame = edge_frame(v, to)};
+    target.entry = (u32)((linear >> PAGE_SHIFT) * sizeof(u32));
+    if (v->mode & MODE_LONG) {
+        target.frame = tlb_exec_word(linear, to->frame);
+        target.entry = (u32)mem_tlb_at(linear, offsetof(struct tlb_slot, exec)).disp;
+    }
+    return target;
+}
+
 u64 translator_fill_site(struct vcpu *v, struct edge *edge)
 {
     struct engine *t = v->engine;
     struct block *target;
     note_event(v->counters->events, EVENT_EXIT_SITE, v->rip);
-    u64 to = next_for(v, edge_from(edge), (u32)v->rip, 0, &target);
+    u64 to = next_for(v, edge_from(edge), mode_mask_rip(v->mode, v->rip), 0, &target);
     if (!target) return to;
-    cache_fill_site(&t->cache, edge, target, edge_frame(v, target));
+    struct site_target at = site_target_of(v, target);
+    cache_fill_site(&t->cache, edge, target, &at);
     load_fpu(v);
     return to;
 }

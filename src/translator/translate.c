@@ -105,6 +105,7 @@ static void emit_instruction(struct build *b)
     case BY_REWRITE: rewrite_identical(b); break;
     case BY_EMITTER: emitter_rows[b->i->row->emitter].emit(b); break;
     }
+    verify_stack_pointer(b);
 }
 
 static void emit_body(struct build *b)
@@ -150,7 +151,7 @@ static void emit_stub(struct build *b, const struct stub *stub)
         emit_jmp_to(&b->e, stub->back);
         break;
     case STUB_STEP:
-        emit_mov_mi(&b->e, mem_frame(FRAME_REMAINING), b->count - 1u - stub->index);
+        emit_mov_mi(&b->e, mem_frame(FRAME_REMAINING), (u32)b->count - 1 - stub->index);
         leave_through(b, stub->eip, THUNK_STEP);
         break;
     case STUB_FAST:
@@ -277,8 +278,7 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
     b->key = *key;
     b->mode = key->mode & ~MODE_UNHOISTED;
     b->hoists = !t->config.no_hoisting && b->mode == key->mode && (!(b->mode & MODE_WINDOW) || is_code64(b));
-    b->verified_count = 0;
-    b->has_delta = false;
+    verify_begin(b);
     b->frame_next = 0;
     b->stub_count = b->fix_count = 0;
     b->has_half_eip = false;

@@ -21,8 +21,8 @@ struct translator_config translator_defaults(void)
 _Static_assert(offsetof(struct segment, comparable) == offsetof(struct segment, selector) + 2,
                "load_segment() compares both as one dword");
 _Static_assert(FRAME_THUNK_COUNT >= THUNK_COUNT, "room for the thunks");
-_Static_assert(FRAME_GPR >= -128 && FRAME_SEG + SEG_GS * FRAME_SEG_BYTES + FRAME_SEG_LIMIT <= 127,
-               "an 8-bit displacement reaches registers, counters, tables and segments");
+_Static_assert(FRAME_GPR_HIGH >= -128 && FRAME_HOISTED <= 127,
+               "an 8-bit displacement reaches R8 to R15, the thunks, the tables and the first holder");
 
 int translator_init(struct vcpu *v, const struct translator_config *config)
 {
@@ -55,7 +55,7 @@ int translator_init(struct vcpu *v, const struct translator_config *config)
     v->engine = t;
     v->instruments.code_point_set = translator_code_point_set;
     v->scratch.jump_table = (u64)(uintptr_t)t->cache.jump;
-    v->long_jump_table = (u64)(uintptr_t)t->cache.long_jump;
+    v->scratch.long_jump_table = (u64)(uintptr_t)t->cache.long_jump;
     returns_select(v, &t->returns, &t->cache);
     v->shadow->forced_slow = t->config.forced_slow;
     translator_set_thunks(v);

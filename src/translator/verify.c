@@ -13,6 +13,21 @@
  * offsets (hoist.c). Unlike a hoisted check of the TLB, a verified segment does not depend on pages, so C code that the
  * block calls cannot undo it: the table changes only while no user code is under way.
  *
+ * The address of an operand relative to RIP is known, and so is the number of its segment:
+ *
+ *     mov   r9, address
+ *     cmp   byte [r14 + segment table + number], class
+ *
+ * RSP needs no check where it is used, if the mode key says that it lies in a segment that is LONG_HIGH
+ * (MODE_STACK_HIGH, set by translator_next()). The block then keeps that true for the block that follows: behind an
+ * instruction that gives RSP a value of which nothing is known, it checks RSP, and a miss goes to C code, which changes
+ * the mode. A constant sum needs no check if the block also reaches the window at an address nearby, its *anchor*,
+ * because what is mapped there lies in such a segment. So PUSH, POP, CALL, RET and most functions check nothing:
+ *
+ *     push  rbx                    mov [r8 + r13 - 8], rbx ; lea r8, [r8 - 8]      anchor: RSP at entry - 8
+ *     sub   rsp, 32                sub r8, 32                                      32 from it
+ *     mov   rsp, [rdi]             mov r8, [rdi + r13] ; then the check of r8
+ *
  * The class that a check compares with is a guess, from what the register holds at translation or from where the code
  * lies, until a miss has shown the right one. It is kept by the instruction's gpa in the table of checked sites
  * (checked.h). If an instruction meets both classes, and at first if an operand of code in the lowest 4 GB may be in
@@ -27,17 +42,18 @@
 #include "mmu/long_window.h"
 
 /* Roots besides those of hoist.c, for addresses that are known: relative to RIP, and in the lowest 2 GB. */
-enum { ROOT_NONE = 0, ROOT_LOWEST = 0xfffe, ROOT_RIP = 0xffff };
+enum { ROOT_NONE = 0, ROOT_STACK = REG_ESP + 1, ROOT_LOWEST = 0xfffe, ROOT_RIP = 0xffff };
 
 /* What a check may expect besides one class. */
 #define LONG_EITHER (LONG_SAME | LONG_HIGH)
 _Static_assert(LONG_SAME == 1 && LONG_HIGH == 2, "they are bits of checked_slot.classes, too");
 
 /* Do all accesses of the instruction happen on all its ways, with nothing changed before the last one? */
-static bool has_plain_accesses(const struct build *b)
+static bool has_plain_accesses(const struct build *b, unsigned n)
 {
-    if (b->decision[b->n] == BY_REWRITE) return true;
-    switch (b->i->row->emitter) {
+    if (b->decision[n] == BY_REWRITE) return true;
+    if (b->decision[n] == BY_CALLOUT) return false;
+    switch (b->insn[n].row->emitter) {
     case EMITTER_push:
     case EMITTER_pop:
     case EMITTER_leave:
@@ -60,12 +76,18 @@ static const struct operand *memory_of(const struct insn *i)
     return NULL;
 }
 
+static bool reaches_window(const struct build *b, unsigned n)
+{
+    const struct insn *i = &b->insn[n];
+    if (!(b->mode & MODE_WINDOW) || !is_code64(b) || b->checked[n] || !has_plain_accesses(b, n)) return false;
+    for (unsigned k = 0; k < i->operand_count; k++) /* the fault would come between two XCHG (rewrite.c) */
+        if (memory_of(i) && is_high_byte(&i->op[k])) return false;
+    return true;
+}
+
 bool has_long_window(const struct build *b)
 {
-    if (!(b->mode & MODE_WINDOW) || !is_code64(b) || b->checked[b->n] || !has_plain_accesses(b)) return false;
-    for (unsigned n = 0; n < b->i->operand_count; n++) /* the fault would come between two XCHG (rewrite.c) */
-        if (memory_of(b->i) && is_high_byte(&b->i->op[n])) return false;
-    return true;
+    return reaches_window(b, b->n);
 }
 
 /* Has the segment of this address a class at the moment? */
@@ -114,17 +136,21 @@ static void emit_compare(struct build *b, u8 class, struct host_mem entry)
     emit8(&b->e, class);
 }
 
-/* The check of an address: the jump is taken if it has another class. *segment: the register with the number of its
- * segment. */
+/* The check of an address: the jump is taken if it has another class. *segment: the register that gets the number of
+ * its segment; NULL: it need not be in a register. */
 static struct stub *check(struct build *b, const struct hoist_access *at, struct host_mem ea, u8 class,
                           u8 *segment)
 {
     bool entry_is_free = ea.base != REG_ENTRY && ea.index != REG_ENTRY;
-    u8 scratch = *segment = !b->keeps_temp ? REG_TEMP : entry_is_free ? REG_ENTRY : REG_HOISTED;
-    b->has_delta &= scratch != REG_HOISTED;
+    u8 scratch = !b->keeps_temp ? REG_TEMP : entry_is_free ? REG_ENTRY : REG_HOISTED;
     flags_clobber(b);
     if (at->root == ROOT_LOWEST) {
         emit_compare(b, class, mem_segment_class(HOST_NONE));
+    } else if (at->root == ROOT_RIP && !segment) {
+        struct host_mem entry = mem_segment_class(HOST_NONE);
+        entry.disp += (s32)((b->key.eip + (u64)at->offset) >> 32 & UINT16_MAX);
+        emit_compare(b, class, entry);
+        if (b->has_full_rip) fix_at(b, b->e.at - 5, FIX_SEGMENT);
     } else {
         if (ea.index == HOST_NONE && !ea.disp)
             emit_mov_rr64(&b->e, scratch, ea.base);
@@ -132,6 +158,8 @@ static struct stub *check(struct build *b, const struct hoist_access *at, struct
             emit_lea64(&b->e, scratch, ea);
         verify_segment_number(b, scratch);
         emit_compare(b, class, mem_segment_class(scratch));
+        b->has_delta &= scratch != REG_HOISTED;
+        if (segment) *segment = scratch;
     }
     struct stub *miss = stub_add(b, STUB_SEGMENT, emit_jcc(&b->e, CC_NZ));
     miss->address = ea;
@@ -172,12 +200,6 @@ static struct host_mem add_delta(struct build *b, struct host_mem ea)
     return ea;
 }
 
-void verify_instruction(struct build *b)
-{
-    bool reaches = memory_of(b->i) || b->decision[b->n] != BY_REWRITE;
-    if (reaches && !has_long_window(b)) b->has_delta = false;
-}
-
 /* The flags stay where they are between the accesses of an instruction: the handler of a host page fault knows one
  * place. */
 static void settle_flags(struct build *b)
@@ -187,19 +209,145 @@ static void settle_flags(struct build *b)
     if (stack && memory_of(b->i)) flags_clobber(b);
 }
 
+/* --- RSP --- */
+
+static const struct value at_entry = {ROOT_STACK, 0};
+
+static bool is_near(struct value a, struct value b, u64 reach)
+{
+    u64 away = (u64)a.offset - (u64)b.offset;
+    return a.root == b.root && away + reach <= 2 * reach;
+}
+
+static bool is_same(struct value a, struct value b)
+{
+    return a.root == b.root && a.offset == b.offset;
+}
+
+static bool is_anchored(const struct build *b, struct value at, u64 reach)
+{
+    for (unsigned n = 0; n < b->anchors; n++)
+        if (is_near(b->anchor[n], at, reach)) return true;
+    return false;
+}
+
+/* This address lies in a segment that is LONG_HIGH. */
+static void anchor(struct build *b, struct value at)
+{
+    if (at.root == ROOT_NONE || is_anchored(b, at, LONG_SLACK / 2)) return;
+    if (b->anchors == ARRAY_SIZE(b->anchor)) b->anchors = 0;
+    b->anchor[b->anchors++] = at;
+}
+
+bool verify_is_plain_slot(const struct build *b, unsigned n)
+{
+    const struct insn *i = &b->insn[n];
+    const struct operand *o = &i->op[0];
+    bool moves = (i->row->emitter == EMITTER_push || i->row->emitter == EMITTER_pop) && i->stack_access == 8;
+    bool plain = o->kind == OPND_IMM || (o->kind == OPND_REG && o->reg != REG_ESP);
+    return follows_stack(b) && b->decision[n] == BY_EMITTER && moves && plain && reaches_window(b, n) &&
+           b->access[n][HOIST_STACK].root && is_near(b->stack[n], at_entry, LONG_SLACK);
+}
+
+/* Does the instruction reach memory in this slot whenever it ends? Masked moves, for one, may not. */
+static bool is_certain(const struct build *b, unsigned n, enum hoist_slot slot)
+{
+    return slot == HOIST_STACK || (b->insn[n].row->traits & ISA_COPIES);
+}
+
+/* Will the block reach memory next to RSP before it can be left, or RSP changes again? */
+static bool is_reached_soon(const struct build *b, struct value rsp)
+{
+    if (!is_near(rsp, at_entry, LONG_REACH - LONG_SLACK)) return false; /* it may not be LONG_HIGH */
+    for (unsigned n = b->n + 1; n < b->count; n++) {
+        for (enum hoist_slot slot = 0; slot < HOIST_SLOTS; slot++) {
+            const struct hoist_access *to = &b->access[n][slot];
+            struct value at = {to->root, to->offset};
+            if (is_near(at, rsp, LONG_SLACK) && is_certain(b, n, slot) && reaches_window(b, n)) return true;
+        }
+        bool follows = b->passed[n] && b->insn[n].row->emitter == EMITTER_jump;
+        if (isa_ends_block(&b->insn[n]) && !follows) return false;
+        if (!is_same(rsp, b->stack[n + 1])) return true;
+    }
+    return false;
+}
+
+/* Compare the class of RSP's segment. `behind`: the instructions that are done when it is compared. */
+static void check_stack(struct build *b, unsigned behind)
+{
+    struct value rsp = b->stack[b->n + behind];
+    emit_mov_rr64(&b->e, REG_TEMP, GUEST_ESP);
+    verify_segment_number(b, REG_TEMP);
+    emit_compare(b, LONG_HIGH, mem_segment_class(REG_TEMP));
+    struct stub *step = stub_add(b, STUB_STEP, emit_jcc(&b->e, CC_NZ));
+    if (behind) step->eip = b->next_eip;
+    step->index += behind;
+    note_verified(b, &(struct hoist_access){.root = rsp.root, .offset = rsp.offset}, LONG_HIGH);
+    anchor(b, rsp);
+}
+
+/* A call or return goes on elsewhere, so RSP must be anchored when it is done. It is if its slot of the stack is known
+ * to be LONG_HIGH, and reached through the window. */
+static void check_before(struct build *b)
+{
+    struct value rsp = b->stack[b->n];
+    if (b->decision[b->n] != BY_EMITTER || b->i->stack_effect == STACK_NONE) return;
+    if (is_anchored(b, rsp, LONG_SLACK / 2) || (has_long_window(b) && is_near(rsp, at_entry, LONG_SLACK)))
+        return;
+    flags_clobber(b);
+    check_stack(b, 0);
+}
+
+/* Does the current instruction use no register of the monitor's, although it does not reach memory by the window? */
+static bool leaves_registers(const struct build *b)
+{
+    if (b->decision[b->n] == BY_REWRITE) return !memory_of(b->i);
+    unsigned emitter = b->decision[b->n] == BY_EMITTER ? b->i->row->emitter : EMITTER_NONE;
+    return emitter == EMITTER_jcond || emitter == EMITTER_jump || emitter == EMITTER_lea ||
+           emitter == EMITTER_nothing;
+}
+
+void verify_begin(struct build *b)
+{
+    b->verified_count = b->anchors = 0;
+    b->has_delta = false;
+    b->rsp_away = 0;
+    if (follows_stack(b)) note_verified(b, &(struct hoist_access){.root = ROOT_STACK}, LONG_HIGH);
+}
+
+void verify_instruction(struct build *b)
+{
+    if (!has_long_window(b) && !leaves_registers(b)) b->has_delta = false;
+    if (follows_stack(b)) check_before(b);
+}
+
+void verify_stack_pointer(struct build *b)
+{
+    if (!follows_stack(b)) return;
+    struct value rsp = b->stack[b->n + 1];
+    if (is_same(rsp, b->stack[b->n]) || is_same(rsp, at_entry) || is_anchored(b, rsp, LONG_SLACK)) return;
+    assert(!b->ended);
+    if (is_reached_soon(b, rsp)) return;
+    flags_leave_host(b);
+    check_stack(b, 1);
+}
+
+/* --- accesses --- */
+
 static struct host_mem access_verified(struct build *b, const struct hoist_access *at, enum hoist_slot slot,
                                        struct host_mem ea)
 {
     settle_flags(b);
     const struct verified *known = find_verified(b, at);
-    u8 class = known ? known->class : guess(b, at, slot), segment;
+    u8 class = known ? known->class : guess(b, at, slot);
     if (class == LONG_EITHER) {
         ea = check_either(b, at, ea);
     } else if (!known) {
-        check(b, at, ea, class, &segment);
+        check(b, at, ea, class, NULL);
         note_verified(b, at, class);
     }
     b->site[b->n].parked = b->flags != FLAGS_HOST;
+    if (class == LONG_HIGH && is_certain(b, b->n, slot)) anchor(b, (struct value){at->root, at->offset});
     if (class == LONG_HIGH) ea = add_delta(b, ea);
     ea.window = WINDOW_LONG;
     return ea;
@@ -223,6 +371,8 @@ bool verify_operand(struct build *b, unsigned size, struct host_mem *mem)
     } else if (i->mem_base == INSN_RIP) {
         at.root = ROOT_RIP;
         at.offset = (s64)(linear - b->key.eip);
+        if (!find_verified(b, &at))
+            flags_clobber(b); /* the check must follow the address at once (FIX_SEGMENT) */
         access_effective64(b, REG_LINEAR, true);
         *mem = mem_bd(REG_LINEAR, 0);
     } else {

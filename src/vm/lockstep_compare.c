@@ -110,8 +110,8 @@ struct stretch {
         offsetof(struct vcpu, from), offsetof(struct vcpu, to)                                               \
     }
 static const struct stretch stretches[] = {
-    STRETCH(gpr, pending), STRETCH(icount, icount_limit), STRETCH(mode, fpu_live),
-    STRETCH(seg, scratch), STRETCH(ldtr, apic_base),      STRETCH(idtr, pvclock_time),
+    STRETCH(gpr_high, pending), STRETCH(gpr, icount_limit), STRETCH(mode, fpu_live),
+    STRETCH(seg, icount_soft),  STRETCH(ldtr, apic_base),   STRETCH(idtr, pvclock_time),
 };
 #undef STRETCH
 
@@ -138,7 +138,8 @@ static u64 field_value(const struct vcpu *v, const struct field *field)
 /* Compare without the bits for windows: only the translator has windows, and it gives them by host time. */
 static bool same_but_window(const struct field *field, u64 x, u64 y)
 {
-    return field->offset == offsetof(struct vcpu, mode) && !((u32)(x ^ y) & ~(u32)(MODE_WINDOW | MODE_SAME));
+    u32 bits = MODE_WINDOW | MODE_SAME | (y & MODE_CODE64 ? MODE_STACK_HIGH : 0);
+    return field->offset == offsetof(struct vcpu, mode) && !((u32)(x ^ y) & ~bits);
 }
 
 static unsigned compare_fields(const struct vcpu *a, const struct vcpu *b, FILE *out)

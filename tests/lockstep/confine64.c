@@ -49,7 +49,7 @@ static const u64 places[] = {
     0x7fffffffb000, /* the end of the lower half */
 };
 /* The first ones begin in the lowest segment; the host has nothing where PLACE_SAME is. */
-enum { PLACES_LOW = 2, PLACE_SAME = 2 };
+enum { PLACES_LOW = 2, PLACE_SAME = 2, PLACE_STACK = 6 };
 /* Where the code is: a program at a fixed address, and one that is independent of it. */
 static const u64 code_places[] = {CODE_AT, 0x55555555c000};
 
@@ -352,9 +352,111 @@ static void put_string(struct program *p, const struct rig *rig)
     if (down) put(p, 0xfc); /* CLD */
 }
 
+/* How far RSP goes at once: within a function's frame, about LONG_SLACK and LONG_REACH, beyond guards and segments. */
+static u32 stack_distance(void)
+{
+    static const u32 edges[] = {LONG_SLACK, LONG_REACH, LONG_REACH - LONG_SLACK, LONG_GUARD, 1u << 31};
+    if (random64_chance(50)) return (u32)random64_below(32) * 8;
+    return edges[random64_below(ARRAY_SIZE(edges))] + (u32)(random64_below(5) - 2) * 8;
+}
+
+/* An instruction that may write RSP, all of it or a part. */
+static void put_any_write(struct program *p)
+{
+    /* Opcodes whose ModRM names RSP as r/m; 1: as reg; 2: with 0Fh before; 4: an immediate byte follows. */
+    static const struct {
+        u8 opcode, how, field;
+    } writes[] = {
+        {0x01, 0, 0},  {0x09, 0, 0},  {0x21, 0, 0}, {0x29, 0, 0}, {0x31, 0, 0},  {0x11, 0, 0},  {0x19, 0, 0},
+        {0x03, 1, 0},  {0x0b, 1, 0},  {0x23, 1, 0}, {0x2b, 1, 0}, {0x33, 1, 0},  {0x8b, 1, 0},  {0x63, 1, 0},
+        {0x88, 0, 0},  {0x89, 0, 0},  {0x87, 0, 0}, {0xff, 0, 8}, {0xff, 0, 9},  {0xf7, 0, 10}, {0xf7, 0, 11},
+        {0xb1, 2, 0},  {0xc1, 2, 0},  {0x4f, 3, 0}, {0x42, 3, 0}, {0x44, 3, 0},  {0x95, 2, 8},  {0x96, 2, 8},
+        {0xb6, 3, 0},  {0xbf, 3, 0},  {0xaf, 3, 0}, {0xbc, 3, 0}, {0xbd, 3, 0},  {0xab, 2, 0},  {0xbb, 2, 0},
+        {0xc1, 4, 12}, {0xc1, 4, 13}, {0xc1, 4, 8}, {0x83, 4, 8}, {0x83, 4, 13}, {0x6b, 5, 0},  {0xc0, 4, 12},
+    };
+    unsigned n = (unsigned)random64_below(ARRAY_SIZE(writes)), how = writes[n].how;
+    unsigned other = (unsigned)random64_below(8), rex = random64_chance(70) ? 0x48 : 0x40;
+    if (writes[n].field) other = writes[n].field - 8u;
+    if (random64_chance(10)) put(p, 0x66);
+    put_rex(p, rex);
+    if (how & 2) put(p, 0x0f);
+    put(p, writes[n].opcode);
+    put(p, how & 1 ? 0xc0 | REG_ESP << 3 | other : 0xc0 | other << 3 | REG_ESP);
+    if (how & 4) put(p, (unsigned)random64_below(256));
+}
+
+/* One of the ways to change RSP, to use it, or to end a block. */
+static void put_stack(struct program *p)
+{
+    unsigned reg = (unsigned)random64_below(8);
+    unsigned way = (unsigned)random64_below(17);
+    if (way < 4 || way == 7) put_rex(p, 0x48);
+    switch (way) {
+    case 0: /* SUB, ADD, AND rsp, imm32 */
+    case 1:
+        put(p, 0x81);
+        put(p, way ? 0xc4 : random64_chance(90) ? 0xec : 0xe4);
+        put_value(p, stack_distance(), 4);
+        break;
+    case 2: /* LEA rsp, [rsp + disp32] or [rbp + disp32]; MOV [rsp + disp32], reg, and back */
+    case 3: {
+        static const u8 opcodes[] = {0x8d, 0x89, 0x8b};
+        u8 opcode = opcodes[random64_below(ARRAY_SIZE(opcodes))];
+        bool rbp = opcode == 0x8d && random64_chance(30);
+        put(p, opcode);
+        put(p, 0x80 | (opcode == 0x8d || reg == REG_ESP ? 4 : reg) << 3 | (rbp ? 5 : 4));
+        if (!rbp) put(p, 0x24);
+        put_value(p, random64_chance(50) ? stack_distance() : -stack_distance(), 4);
+        break;
+    }
+    case 4: /* PUSH, POP */
+    case 5:
+    case 6:
+        put(p, (way == 4 ? 0x50 : way == 5 ? 0x58 : 0x50 | (unsigned)random64_below(2) << 3) | reg);
+        break;
+    case 7: /* MOV or XCHG rsp, reg */
+        put(p, random64_chance(70) ? 0x89 : 0x87);
+        put(p, 0xc0 | reg << 3 | 4);
+        break;
+    case 8: put(p, 0xc9); break; /* LEAVE */
+    case 9:                      /* PUSHF, POPF */
+        put(p, 0x9c);
+        put(p, 0x9d);
+        break;
+    case 10: /* several PUSHes or POPs */
+    case 11:
+        for (unsigned n = 2 + (unsigned)random64_below(6); n--; reg = (unsigned)random64_below(8)) {
+            if (random64_chance(30)) put_rex(p, 0x41);
+            put(p, (way == 10 ? 0x50 : 0x58) | reg);
+        }
+        break;
+    case 12: put_any_write(p); break;
+    case 13: /* CALL the next instruction */
+        put(p, 0xe8);
+        put_value(p, 0, 4);
+        break;
+    default: /* JNZ to the next instruction ends the block */
+        put(p, 0x75);
+        put(p, 0);
+        break;
+    }
+}
+
+static void generate_stack(struct program *p)
+{
+    for (unsigned n = 4 + (unsigned)random64_below(28); n--;)
+        random64_chance(85) ? put_stack(p) : put_access(p);
+    put(p, 0x0f);
+    put(p, 0x0b);
+}
+
 static void generate(struct program *p, const struct rig *rig)
 {
     p->bytes = 0;
+    if (random64_chance(30)) {
+        generate_stack(p);
+        return;
+    }
     for (unsigned n = 1 + (unsigned)random64_below(12); n--;) {
         unsigned reg = (unsigned)random64_below(16);
         switch (random64_below(12)) {
@@ -498,6 +600,9 @@ static void test_one(void)
     in.rip += which * 256;
     for (unsigned n = 0; n < GPR_COUNT; n++)
         in.gpr[n] = random64_chance(10) ? random64_below(256) : address(translator);
+    if (!compat && random64_chance(50)) /* where no check of RSP is needed at first */
+        in.gpr[REG_ESP] = places[PLACE_STACK] + random64_below(DATA_PAGES) * PAGE_SIZE +
+                          (random64_chance(50) ? random64_below(PAGE_SIZE / 8) : random64_below(8)) * 8;
     in.cr2 = address(translator);
     if (!is_canonical(in.cr2)) in.cr2 = 0;
     for (unsigned n = FX_XMM; n < FX_XMM + 16 * 16; n += 8)

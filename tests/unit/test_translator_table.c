@@ -70,7 +70,8 @@ static bool is_callout(const cs_insn *line)
     char text[32];
     if (strcmp(line->mnemonic, "call")) return false;
     for (unsigned n = 0; n < ARRAY_SIZE(thunks); n++) {
-        snprintf(text, sizeof(text), "[r15 + 0x%x]", FRAME_THUNK + 8 * thunks[n]);
+        int at = FRAME_THUNK + 8 * (int)thunks[n];
+        snprintf(text, sizeof(text), "[r15 %c 0x%x]", at < 0 ? '-' : '+', (unsigned)abs(at));
         if (strstr(line->op_str, text)) return true;
     }
     return false;

@@ -187,6 +187,7 @@ static void test_kicks(struct waker *waker, u32 *pending)
     sigaction(SIGURG, &(struct sigaction){.sa_handler = count_kick}, NULL);
     waker_kick_me(waker);
     waker_wait(waker, 1, 0);
+    wait_until_asleep(waker_thread); /* it is done with that deadline and those of other tests */
     consume(pending);
     wake_from_outside(waker, pending);
     CHECK_EQ(kicks, 0);
