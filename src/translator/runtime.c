@@ -425,8 +425,8 @@ u64 translator_callout(struct vcpu *v, const struct callout *callout, u64 back)
     if (reason != EXIT_NONE) return leave(t, reason);
     bool go_on = !end && v->rip == next_eip && v->mode == mode && !vcpu_pending(v) && !v->inhibit &&
                  t->cache.generation == generation && c->shadow_flushes + c->shadow_invlpgs == flushes;
-    if (!go_on || ((mode & MODE_CODE64) && (mode & MODE_STACK_HIGH) && v->gpr[REG_ESP] != rsp))
-        return translator_next(v);
+    bool relies_on_stack = (mode & MODE_CODE64) && (mode & MODE_STACK_HIGH); /* verify.c */
+    if (!go_on || (relies_on_stack && v->gpr[REG_ESP] != rsp)) return translator_next(v);
     if (v->deterministic) v->icount += remaining;
     flags_into_parked(v);
     return back_into(v, back);
