@@ -4,7 +4,7 @@
  *   plan.c       decodes the guest code, decides how each instruction is executed, and finds where flags are live
  *   hoist.c      hoisted checks: one check for several accesses
  *   access.c     the location of the flags; memory operands: address, check, slow path
- *   verify.c     memory operands of 64-bit code in a window
+ *   verify.c     memory operands and RSP of 64-bit code in a window
  *   rewrite.c    the guest's instruction again, with its memory operand and ESP redirected
  *   special.c    segment and control registers, bit strings, CMPXCHG, LDMXCSR
  *   edge.c       the ways out of a block: edges, calls, returns, indirect branches

@@ -243,10 +243,10 @@ void hoist_plan(struct build *b)
             b->access[n][k] = (struct hoist_access){.group = 0};
     if (!b->hoists) return;
     forget_all(&values);
+    struct value *rsp = &values.reg[REG_ESP];
+    b->stack[0] = *rsp;
     for (unsigned n = 0; n < b->count; n++) {
         const struct insn *i = &b->insn[n];
-        struct value *rsp = &values.reg[REG_ESP];
-        b->stack[n] = *rsp;
         if (b->decision[n] == BY_CALLOUT) {
             forget_all(&values);
             if (follows_stack(b)) *rsp = b->stack[n]; /* a routine that changes RSP leaves the block */

@@ -475,17 +475,18 @@ static u64 edge_target(const struct edge *edge)
     return mode_mask_rip(from->mode, rip + (u64)(s64)(s32)(edge->eip - (u32)rip));
 }
 
-static u64 linear_of_block(const struct vcpu *v, const struct block *block)
+static u64 linear_of_block(const struct block *block)
 {
-    u64 rip = block_rip(block);
-    return v->mode & MODE_CODE64 ? rip : (u32)(block_key(block).cs_base + rip);
+    struct block_key key = block_key(block);
+    return key_linear(&key, key.eip);
 }
 
-/* What an edge to another page compares with the exec entry of the target's page, which is there. */
-static u32 edge_frame(const struct vcpu *v, const struct block *to)
+/* What an edge to another page compares with the exec entry of the target's page, which is there. In IA-32e mode an
+ * edge has the high half of the TLB's word already. */
+static u64 edge_frame(const struct vcpu *v, const struct block *to)
 {
-    u64 linear = linear_of_block(v, to);
-    if (v->mode & MODE_LONG) return (u32)tlb_exec_word(linear, to->frame);
+    u64 linear = linear_of_block(to);
+    if (v->mode & MODE_LONG) return tlb_exec_word(linear, to->frame);
     return v->exec_table[linear >> PAGE_SHIFT];
 }
 
@@ -523,7 +524,7 @@ u64 translator_link(struct vcpu *v, struct edge *edge)
     if (!target || edge->to == low_pointer(target) ||
         (!edge->frame_patch && target->frame != edge_from(edge)->frame))
         return to;
-    cache_link(&t->cache, edge, target, edge_frame(v, target));
+    cache_link(&t->cache, edge, target, (u32)edge_frame(v, target));
     load_fpu(v);
     return to;
 }
@@ -531,14 +532,10 @@ u64 translator_link(struct vcpu *v, struct edge *edge)
 /* What an indirect site compares with for this target. */
 static struct site_target site_target_of(const struct vcpu *v, const struct block *to)
 {
-    u64 linear = linear_of_block(v, to);
-    struct site_target target = {.rip = block_rip(to), .frame = edge_frame(v, to)};
-    target.entry = (u32)((linear >> PAGE_SHIFT) * sizeof(u32));
-    if (v->mode & MODE_LONG) {
-        target.frame = tlb_exec_word(linear, to->frame);
-        target.entry = (u32)mem_tlb_at(linear, offsetof(struct tlb_slot, exec)).disp;
-    }
-    return target;
+    u64 linear = linear_of_block(to);
+    u32 entry = (u32)((linear >> PAGE_SHIFT) * sizeof(u32));
+    if (v->mode & MODE_LONG) entry = (u32)mem_tlb_at(linear, offsetof(struct tlb_slot, exec)).disp;
+    return (struct site_target){.rip = block_rip(to), .frame = edge_frame(v, to), .entry = entry};
 }
 
 u64 translator_fill_site(struct vcpu *v, struct edge *edge)

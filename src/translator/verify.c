@@ -150,7 +150,7 @@ static struct stub *check(struct build *b, const struct hoist_access *at, struct
         struct host_mem entry = mem_segment_class(HOST_NONE);
         entry.disp += (s32)((b->key.eip + (u64)at->offset) >> 32 & UINT16_MAX);
         emit_compare(b, class, entry);
-        if (b->has_full_rip) fix_at(b, b->e.at - 5, FIX_SEGMENT);
+        if (b->has_full_rip) fix_at(b, b->e.at - 5, FIX_SEGMENT); /* the class, a byte, follows the disp32 */
     } else {
         if (ea.index == HOST_NONE && !ea.disp)
             emit_mov_rr64(&b->e, scratch, ea.base);
