@@ -52,19 +52,19 @@ enum inhibit_bits { INHIBIT_STI = 1, INHIBIT_MOV_SS = 2 };
 struct cpu_model; /* cpuid.h */
 
 struct vcpu {
-    /* -- addressed by translated code: these come first. What blocks name often comes before all others, at offsets below
-     * 256, because these take one byte of an instruction (translator/offsets.c) -- */
+    /* -- addressed by translated code: these come first. What blocks name often has offsets from 32 to
+     * 288, because these take one byte of an instruction (translator/offsets.c) -- */
+    u64 icount;            /* instructions begun (deterministic mode: exact at every C call) */
+    u64 icount_limit;      /* engines return EXIT_BUDGET when icount reaches it; UINT64_MAX: no limit */
+    const u64 *read_table; /* the view of the current privilege: set by vcpu_update_mode() */
+    const u64 *write_table;
     u64 gpr_high[GPR_COUNT - 8]; /* R8 to R15 */
     u64 rip;                     /* EIP zero-extended, or RIP */
     u32 eflags;
     u32 pending; /* enum pending_bits; atomic */
     const u32 *exec_table;
     struct translator_scratch scratch;
-    u64 gpr[8];            /* zero-extended where the mode has 32 bits */
-    u64 icount;            /* instructions begun (deterministic mode: exact at every C call) */
-    u64 icount_limit;      /* engines return EXIT_BUDGET when icount reaches it; UINT64_MAX: no limit */
-    const u64 *read_table; /* the view of the current privilege: set by vcpu_update_mode() */
-    const u64 *write_table;
+    u64 gpr[8]; /* zero-extended where the mode has 32 bits */
     u32 mode; /* the mode key (mode.h): set by vcpu_update_mode() */
     u8 cpl;
     u8 inhibit; /* enum inhibit_bits: interrupts (and #DB) are held off until the next instruction is done */

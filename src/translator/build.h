@@ -61,6 +61,7 @@ struct engine {
     u32 callees[CALLEE_BUCKETS]; /* lists of struct callee */
     u64 callee_flushes;          /* the count of whole flushes when the lists were begun */
     struct checked checked;
+    bool has_shrx;             /* the host has BMI2 */
     struct block_log *log;     /* NULL: none */
     u8 device_page[PAGE_SIZE]; /* device.c */
 };
@@ -412,8 +413,8 @@ bool verify_operand(struct build *b, unsigned size, struct host_mem *mem);
 bool verify_stack(struct build *b, struct host_mem *slot);
 /* Does insn[n] push or pop a register, or push a constant, in the window, without a check or an exit? */
 bool verify_is_plain_slot(const struct build *b, unsigned n);
-/* reg, an address, becomes the number of its segment of 4 GB. Clobbers EFLAGS. */
-void verify_segment_number(struct build *b, u8 reg);
+/* to = the number of the segment of 4 GB of the address in a register, an index of the table. Clobbers EFLAGS. */
+void verify_segment_number(struct build *b, u8 to, u8 address);
 /* The class (enum long_class) of the segment whose number is in a register; HOST_NONE: of the lowest segment. */
 static inline struct host_mem mem_segment_class(u8 number)
 {

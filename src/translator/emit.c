@@ -299,6 +299,15 @@ void emit_shift_ri(struct emitter *e, bool wide, enum shift_op op, u8 reg, u8 co
     emit8(e, count);
 }
 
+void emit_shrx(struct emitter *e, u8 to, u8 from, u8 count)
+{
+    emit8(e, HOST_VEX3);
+    emit8(e, (u8)((to >= 8 ? 0 : 0x80) | 0x40 | (from >= 8 ? 0 : 0x20) | VEX_MAP_38));
+    emit8(e, (u8)(VEX_WIDE | (~count & 15) << 3 | VEX_REPNE));
+    emit8(e, 0xf7);
+    emit8(e, (u8)(0xc0 | (to & 7) << 3 | (from & 7)));
+}
+
 void emit_neg64(struct emitter *e, u8 reg)
 {
     emit_rr(e, true, 0xf7, 3, reg);

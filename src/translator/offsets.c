@@ -12,8 +12,9 @@
 
 #include <stdio.h>
 
-/* Half of the range of an 8-bit displacement. */
-#define FRAME_BIAS 128
+/* Half of the range of an 8-bit displacement, and 32: SHRX by r15 shifts by its low 6 bits, and a vCPU is aligned to 64
+ * bytes (emit_segment_number()). */
+#define FRAME_BIAS (128 + 32)
 
 struct offset {
     const char *name;

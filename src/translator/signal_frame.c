@@ -31,6 +31,13 @@ struct vcpu *signal_frame_set_vcpu(struct vcpu *v)
 #define TRAP_GENERAL_PROTECTION 13
 #define TRAP_PAGE_FAULT         14
 
+/* Does the check of an address that is not canonical read there (verify.c)? */
+static bool is_beside_table(const struct vcpu *v, u64 address)
+{
+    u64 table = (u64)(uintptr_t)v->read_table + offsetof(struct tlb, segment) - offsetof(struct tlb, slot);
+    return (v->mode & MODE_CODE64) && address - table <= UINT32_MAX;
+}
+
 /* Can a guest instruction raise this host exception in translated code? */
 static bool is_guests(const struct vcpu *v, int signal, const siginfo_t *info, const greg_t *regs)
 {
@@ -41,6 +48,7 @@ static bool is_guests(const struct vcpu *v, int signal, const siginfo_t *info, c
     /* In 64-bit code an address that is not canonical, too. */
     if (regs[REG_TRAPNO] == TRAP_STACK_SEGMENT) return v->mode & MODE_CODE64;
     if (regs[REG_TRAPNO] != TRAP_PAGE_FAULT) return false;
+    if (is_beside_table(v, address)) return true;
     return v->mode & MODE_LONG ? long_window_holds(v->shadow, address)
                                : shadow_window_holds(v->shadow, address);
 }

@@ -196,8 +196,7 @@ static bool long_window_reaches(const struct build *b)
  * of a jump that is taken if the segment is in no window. */
 static u32 find_delta(struct build *b, u8 reg, u8 minus)
 {
-    emit_mov_rr64(&b->e, minus, reg);
-    verify_segment_number(b, minus);
+    verify_segment_number(b, minus, reg);
     emit_load8(&b->e, minus, mem_segment_class(minus));
     emit_alu_ri(&b->e, false, ALU_SUB, minus, LONG_SAME);
     u32 none = emit_jcc(&b->e, CC_B);

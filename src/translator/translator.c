@@ -52,6 +52,7 @@ int translator_init(struct vcpu *v, const struct translator_config *config)
         free(t);
         return error;
     }
+    t->has_shrx = __builtin_cpu_supports("bmi2");
     v->engine = t;
     v->instruments.code_point_set = translator_code_point_set;
     v->scratch.jump_table = (u64)(uintptr_t)t->cache.jump;

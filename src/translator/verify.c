@@ -2,12 +2,14 @@
  * User code of 64-bit mode in a window (mmu/long_window.h): memory operands are the guest's own, after a check of the
  * class of their segment of 4 GB.
  *
- *     lea   r11, [EA]
- *     shr   r11, 32
- *     movzx r11d, r11w
+ *     shrx  r11, base, r15         the base by 32; or: lea r11, [EA] ; shr r11, 32
  *     cmp   byte [r14 + r11 + segment table], class
  *     jne   miss                   THUNK_SEGMENT: translator_segment() learns the class and interprets the instruction
  *     op    [EA + r13]             LONG_HIGH: r13 = the window's delta; LONG_SAME: op [EA]
+ *
+ * If bits 48 to 63 of the address are not zero, the CMP reads outside the table, somewhere in the 4 GB behind it. That
+ * is harmless. If the CMP faults, the interpreter gets the instruction (signal_frame.c). If it finds the class there by
+ * chance, the access faults, because its address is not canonical (long_window.h, invariant 1).
  *
  * Addresses of a block that differ from a verified one by at most LONG_REACH need no check. They are known by roots and
  * offsets (hoist.c). Unlike a hoisted check of the TLB, a verified segment does not depend on pages, so C code that the
@@ -124,10 +126,21 @@ static struct verified *find_verified(struct build *b, const struct hoist_access
     return NULL;
 }
 
-void verify_segment_number(struct build *b, u8 reg)
+static void emit_segment_number(struct build *b, u8 to, u8 address)
 {
-    emit_shift_ri(&b->e, true, SHIFT_SHR, reg, 32);
-    emit_movzx16(&b->e, reg, reg);
+    _Static_assert(FRAME_BIAS % 64 == 32, "SHRX by r15 shifts by 32");
+    if (b->t->has_shrx) {
+        emit_shrx(&b->e, to, address, REG_FRAME);
+        return;
+    }
+    if (to != address) emit_mov_rr64(&b->e, to, address);
+    emit_shift_ri(&b->e, true, SHIFT_SHR, to, 32);
+}
+
+void verify_segment_number(struct build *b, u8 to, u8 address)
+{
+    emit_segment_number(b, to, address);
+    emit_movzx16(&b->e, to, to);
 }
 
 static void emit_compare(struct build *b, u8 class, struct host_mem entry)
@@ -137,10 +150,11 @@ static void emit_compare(struct build *b, u8 class, struct host_mem entry)
 }
 
 /* The check of an address: the jump is taken if it has another class. *segment: the register that gets the number of
- * its segment; NULL: it need not be in a register. */
-static struct stub *check(struct build *b, const struct hoist_access *at, struct host_mem ea, u8 class,
-                          u8 *segment)
+ * its segment; NULL: it need not be in a register. If the base licenses the access, it is checked in place of `ea`;
+ * *at becomes what was checked. */
+static struct stub *check(struct build *b, struct hoist_access *at, struct host_mem ea, u8 class, u8 *segment)
 {
+    bool base_suffices = ea.base != HOST_NONE && ea.index == HOST_NONE && ea.disp <= LONG_SLACK && ea.disp >= -LONG_SLACK;
     bool entry_is_free = ea.base != REG_ENTRY && ea.index != REG_ENTRY;
     u8 scratch = !b->keeps_temp ? REG_TEMP : entry_is_free ? REG_ENTRY : REG_HOISTED;
     flags_clobber(b);
@@ -152,11 +166,14 @@ static struct stub *check(struct build *b, const struct hoist_access *at, struct
         emit_compare(b, class, entry);
         if (b->has_full_rip) fix_at(b, b->e.at - 5, FIX_SEGMENT); /* the class, a byte, follows the disp32 */
     } else {
-        if (ea.index == HOST_NONE && !ea.disp)
-            emit_mov_rr64(&b->e, scratch, ea.base);
-        else
+        if (base_suffices) {
+            at->offset = (s64)((u64)at->offset - (u64)(s64)ea.disp);
+            ea.disp = 0;
+            emit_segment_number(b, scratch, ea.base);
+        } else {
             emit_lea64(&b->e, scratch, ea);
-        verify_segment_number(b, scratch);
+            emit_segment_number(b, scratch, scratch);
+        }
         emit_compare(b, class, mem_segment_class(scratch));
         b->has_delta &= scratch != REG_HOISTED;
         if (segment) *segment = scratch;
@@ -174,7 +191,7 @@ static void note_verified(struct build *b, const struct hoist_access *at, u8 cla
 }
 
 /* Verify an address of either class. The result is its host address. */
-static struct host_mem check_either(struct build *b, const struct hoist_access *at, struct host_mem ea)
+static struct host_mem check_either(struct build *b, struct hoist_access *at, struct host_mem ea)
 {
     u8 segment;
     if (ea.base != REG_LINEAR || ea.index != HOST_NONE || ea.disp) emit_lea64(&b->e, REG_LINEAR, ea);
@@ -276,8 +293,7 @@ static bool is_reached_soon(const struct build *b, struct value rsp)
 static void check_stack(struct build *b, unsigned behind)
 {
     struct value rsp = b->stack[b->n + behind];
-    emit_mov_rr64(&b->e, REG_TEMP, GUEST_ESP);
-    verify_segment_number(b, REG_TEMP);
+    verify_segment_number(b, REG_TEMP, GUEST_ESP);
     emit_compare(b, LONG_HIGH, mem_segment_class(REG_TEMP));
     struct stub *step = stub_add(b, STUB_STEP, emit_jcc(&b->e, CC_NZ));
     if (behind) step->eip = b->next_eip;
@@ -341,10 +357,11 @@ static struct host_mem access_verified(struct build *b, const struct hoist_acces
     const struct verified *known = find_verified(b, at);
     u8 class = known ? known->class : guess(b, at, slot);
     if (class == LONG_EITHER) {
-        ea = check_either(b, at, ea);
+        ea = check_either(b, &(struct hoist_access){.root = at->root, .offset = at->offset}, ea);
     } else if (!known) {
-        check(b, at, ea, class, NULL);
-        note_verified(b, at, class);
+        struct hoist_access verified = *at;
+        check(b, &verified, ea, class, NULL);
+        note_verified(b, &verified, class);
     }
     b->site[b->n].parked = b->flags != FLAGS_HOST;
     if (class == LONG_HIGH && is_certain(b, b->n, slot)) anchor(b, (struct value){at->root, at->offset});
