@@ -32,7 +32,7 @@ static u64 map_bytes(const struct cache *cache)
 /* The tables that are searched, one behind another. */
 static bool map_tables(struct cache *cache)
 {
-    u64 bytes[] = {JUMP_ENTRIES * sizeof(cache->long_jump[0]),
+    u64 bytes[] = {LONG_JUMP_ENTRIES * sizeof(cache->long_jump[0]),
                    JUMP_ENTRIES * sizeof(cache->jump[0]),
                    (cache->buckets_mask + 1ull) * sizeof(cache->buckets[0]),
                    TEMPLATES * sizeof(cache->templates[0]),
@@ -418,9 +418,28 @@ void cache_jump_enter(struct cache *cache, u64 key, const struct block *block)
     entry->code = block_entry(cache, block);
 }
 
-void cache_long_jump_enter(struct cache *cache, const struct long_jump_entry *entry)
+/* No page has this word: its number would put it at another place of the TLB than the one that `slot`, 0, names. */
+static const struct long_jump_entry no_long_jump = {.exec = 1ull << 28};
+
+struct long_jump_entry *cache_long_jumps(struct cache *cache, u8 mode_number)
 {
-    cache->long_jump[entry->rip % JUMP_ENTRIES] = *entry;
+    struct long_jump_entry *first = &cache->long_jump[mode_number * LONG_JUMP_STEP];
+    /* Zeroed memory must not look like an entry for RIP 0, which has this place. */
+    if (!first->code) *first = no_long_jump;
+    return first;
+}
+
+static struct long_jump_entry *long_jump_of(const struct cache *cache, u64 rip, u8 mode_number)
+{
+    return &cache->long_jump[mode_number * LONG_JUMP_STEP + rip % JUMP_ENTRIES];
+}
+
+void cache_long_jump_enter(struct cache *cache, struct block *block, u8 mode_number, u64 exec, u64 slot)
+{
+    u64 rip = block_rip(block);
+    block->long_jump = mode_number;
+    *long_jump_of(cache, rip, mode_number) =
+        (struct long_jump_entry){.rip = rip, .exec = exec, .code = block_entry(cache, block), .slot = slot};
     cache->long_jumps = true;
 }
 
@@ -447,9 +466,9 @@ void jump_leave(struct cache *cache, const struct block *block)
 {
     struct jump_entry *entry = &cache->jump[block->eip % JUMP_ENTRIES];
     if (entry->code == block_entry(cache, block)) entry->key = 0;
-    if (!cache->long_jumps) return; /* not even a look: it would make the host back the table */
-    struct long_jump_entry *long_entry = &cache->long_jump[block->eip % JUMP_ENTRIES];
-    if (long_entry->code == block_entry(cache, block)) long_entry->tag = 0;
+    if (!block->long_jump) return;
+    struct long_jump_entry *long_entry = long_jump_of(cache, block->eip, block->long_jump);
+    if (long_entry->code == block_entry(cache, block)) *long_entry = no_long_jump;
 }
 
 /* A page has blocks for each process that runs its code: a walk for each block would take time by their square. */
@@ -581,7 +600,7 @@ static void clear_slots(struct cache *cache)
         cache->pages[block->frame % PAGE_BUCKETS] = NULL;
         if (block_frame_next(block)) cache->pages[(block_frame_next(block) - 1) % PAGE_BUCKETS] = NULL;
         cache->jump[block->eip % JUMP_ENTRIES] = (struct jump_entry){0};
-        if (cache->long_jumps) cache->long_jump[block->eip % JUMP_ENTRIES].tag = 0;
+        if (block->long_jump) *long_jump_of(cache, block->eip, block->long_jump) = no_long_jump;
     }
 }
 
@@ -591,7 +610,7 @@ static void clear_tables(struct cache *cache)
     clear_memory(cache->templates, TEMPLATES * sizeof(cache->templates[0]));
     clear_memory(cache->pages, PAGE_BUCKETS * sizeof(cache->pages[0]));
     clear_memory(cache->jump, JUMP_ENTRIES * sizeof(cache->jump[0]));
-    if (cache->long_jumps) clear_memory(cache->long_jump, JUMP_ENTRIES * sizeof(cache->long_jump[0]));
+    if (cache->long_jumps) clear_memory(cache->long_jump, LONG_JUMP_ENTRIES * sizeof(cache->long_jump[0]));
     cache->long_jumps = false;
 }
 

@@ -133,6 +133,7 @@ struct block {
     u8 fix_count;
     u8 edge_count;
     u8 extent_count;
+    u8 long_jump; /* the mode number of its entry in cache.long_jump; 0: none */
     bool rare, site, relocatable;
     bool dead : 1;
     bool touched : 1; /* struct block_facts */
@@ -226,13 +227,17 @@ struct jump_entry {
 };
 #define JUMP_ENTRIES 65536
 
-/* The same in IA-32e mode, where an entry of the TLB tells whether the page still maps the frame (mmu/tlb.h). */
+/* The same in IA-32e mode, where an entry of the TLB tells whether the page still maps the frame (mmu/tlb.h). Each mode
+ * has its entries LONG_JUMP_STEP places farther than the one before, so the place that RIP has tells the mode. Mode
+ * number 0 has none: a look-up there finds nothing. */
 struct long_jump_entry {
     u64 rip;
     u64 exec; /* tlb_exec_word() of the page */
-    const u8 *code;
-    u64 tag; /* mode number << 56; 0: no entry */
+    const u8 *code; /* entry_parked; NULL: no entry */
+    u64 slot; /* offset of the word to compare with, from the slots of the privilege */
 };
+#define LONG_JUMP_STEP    16
+#define LONG_JUMP_ENTRIES (JUMP_ENTRIES + LONG_JUMP_STEP * 256)
 
 struct code_page;
 
@@ -252,7 +257,7 @@ struct cache {
     struct arena arena;
     u64 segment_bytes;                 /* budget of a segment: code and metadata together */
     struct jump_entry *jump;           /* JUMP_ENTRIES */
-    struct long_jump_entry *long_jump; /* JUMP_ENTRIES */
+    struct long_jump_entry *long_jump; /* LONG_JUMP_ENTRIES */
     void *tables;                      /* in which these and the other tables lie */
     u64 table_bytes;
     bool long_jumps; /* it may have entries */
@@ -336,7 +341,9 @@ void cache_fill_site(struct cache *cache, struct edge *edge, struct block *to,
                      const struct site_target *target);
 
 void cache_jump_enter(struct cache *cache, u64 key, const struct block *block);
-void cache_long_jump_enter(struct cache *cache, const struct long_jump_entry *entry);
+void cache_long_jump_enter(struct cache *cache, struct block *block, u8 mode_number, u64 exec, u64 slot);
+/* Where the entries of a mode begin, for look-ups. */
+struct long_jump_entry *cache_long_jumps(struct cache *cache, u8 mode_number);
 
 /* Do live blocks depend on bytes in [gpa, gpa + bytes), which lies within a page? */
 bool cache_overlaps(const struct cache *cache, u64 gpa, u64 bytes);

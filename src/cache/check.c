@@ -72,10 +72,10 @@ static void check_jump(const struct cache *cache, const u8 *code)
 
 static void check_tables(const struct cache *cache)
 {
-    for (unsigned n = 0; n < JUMP_ENTRIES; n++) {
+    for (unsigned n = 0; n < JUMP_ENTRIES; n++)
         if (cache->jump[n].key) check_jump(cache, cache->jump[n].code);
-        if (cache->long_jumps && cache->long_jump[n].tag) check_jump(cache, cache->long_jump[n].code);
-    }
+    for (unsigned n = 0; cache->long_jumps && n < LONG_JUMP_ENTRIES; n++)
+        if (cache->long_jump[n].code) check_jump(cache, cache->long_jump[n].code);
     for (unsigned n = 0; n < TEMPLATES; n++)
         want(!cache->templates[n] || is_block(cache, block_pointer(cache->templates[n])),
              "a template is evicted", NULL);

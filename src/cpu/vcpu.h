@@ -51,11 +51,14 @@ enum inhibit_bits { INHIBIT_STI = 1, INHIBIT_MOV_SS = 2 };
 
 struct cpu_model; /* cpuid.h */
 
+/* Translated code relies on the low byte of a vCPU's address (translator/verify.c). */
+#define VCPU_ALIGN 256
+
 struct vcpu {
     /* -- addressed by translated code: these come first. What blocks name often has offsets from 32 to
      * 288, because these take one byte of an instruction (translator/offsets.c) -- */
-    u64 icount;            /* instructions begun (deterministic mode: exact at every C call) */
-    u64 icount_limit;      /* engines return EXIT_BUDGET when icount reaches it; UINT64_MAX: no limit */
+    _Alignas(VCPU_ALIGN) u64 icount; /* instructions begun (deterministic mode: exact at every C call) */
+    u64 icount_limit;                /* engines return EXIT_BUDGET when icount reaches it; UINT64_MAX: no limit */
     const u64 *read_table; /* the view of the current privilege: set by vcpu_update_mode() */
     const u64 *write_table;
     u64 gpr_high[GPR_COUNT - 8]; /* R8 to R15 */

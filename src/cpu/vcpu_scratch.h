@@ -12,7 +12,7 @@ struct translator_scratch {
     u64 window_delta;    /* of the window of 64-bit code: host address - linear address (mmu/long_window.h) */
     u64 jump_tag;        /* mode number << 56; 0: the jump table is not used */
     u64 jump_table;      /* struct jump_entry[65536], by the low 16 bits of EIP */
-    u64 long_jump_table; /* struct long_jump_entry[65536], by the low 16 bits of RIP */
+    u64 long_jump_table; /* struct long_jump_entry[65536] of the mode, by the low 16 bits of RIP */
     u32 remaining;       /* guest instructions of the block that follow the one to be interpreted */
     u32 slow_scratch;    /* a value that is kept across a second slow access */
     u64 hoisted[3];      /* host addresses that the hoisted checks of a block found (translator/hoist.c) */

@@ -85,9 +85,13 @@ static enum long_class place(struct shadow *shadow, struct long_window *window, 
 /* Code learns the classes from the table. */
 static void publish(struct shadow *shadow, const struct long_window *window, bool visible)
 {
-    u8 *classes = shadow->tlb->segment[state_of(shadow)->long_windows.room];
-    for (u32 n = 0; n < window->segments; n++)
-        classes[window->segment[n].number] = visible ? window->segment[n].class : LONG_NONE;
+    struct tlb_segments *table = &shadow->tlb->segment[state_of(shadow)->long_windows.room].segments;
+    for (u32 n = 0; n < window->segments; n++) {
+        u16 number = window->segment[n].number;
+        u8 class = window->segment[n].class;
+        table->class[number] = visible ? class : LONG_NONE;
+        table->is[class - LONG_SAME][number] = visible ? TLB_IS_CLASS : 0;
+    }
 }
 
 static bool add_segment(struct shadow *shadow, struct long_window *window, u16 number)

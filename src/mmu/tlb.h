@@ -55,7 +55,17 @@ static inline u64 tlb_exec_word(u64 linear, u32 frame)
 }
 
 #define TLB_TABLE_BYTES sizeof(struct tlb_slot[TLB_ENTRIES])
-_Static_assert(TLB_TABLE_BYTES >= 1 << 16, "a class for each segment of 4 GB finds room");
+
+/* Of each 4 GB of 48 bits of linear address: its enum long_class (long_window.h). And for translated code, which tests
+ * for one class with fewer micro-operations than it compares: is it LONG_SAME, is it LONG_HIGH? 0: no, TLB_IS_CLASS: yes.
+ */
+#define TLB_SEGMENTS 65536u
+#define TLB_IS_CLASS 0xff
+struct tlb_segments {
+    u8 class[TLB_SEGMENTS];
+    u8 is[2][TLB_SEGMENTS];
+};
+_Static_assert(TLB_TABLE_BYTES >= sizeof(struct tlb_segments), "they find room");
 
 /* What only C code reads of an entry. */
 struct tlb_info {
@@ -80,10 +90,12 @@ struct tlb_list {
 
 struct tlb {
     struct tlb_slot slot[TLB_TABLES][TLB_ENTRIES];
-    /* Of each room: the enum long_class of each 4 GB of 48 bits of linear address (long_window.h). The current window
-     * is in the current room, the others have none. Tables are as far apart as in `slot`, so that one register serves
-     * both. */
-    u8 segment[TLB_TABLES][TLB_TABLE_BYTES];
+    /* Of each room. The current window is in the current room, the others have none. Tables are as far apart as in
+     * `slot`, so that one register serves both. */
+    union {
+        struct tlb_segments segments;
+        u8 bytes[TLB_TABLE_BYTES];
+    } segment[TLB_TABLES];
     struct tlb_info info[TLB_TABLES][TLB_ENTRIES];
     unsigned user;        /* the table of the current PCID's user entries */
     u16 pcid[TLB_TABLES]; /* of a room */
@@ -113,7 +125,7 @@ static inline unsigned tlb_table(const struct tlb *tlb, bool user)
 /* The enum long_class of the segment of an address in the lower half (long_window.h). */
 static inline u8 tlb_segment(const struct tlb *tlb, u64 linear)
 {
-    return tlb->segment[tlb->user][linear >> 32];
+    return tlb->segment[tlb->user].segments.class[linear >> 32];
 }
 /* Host address - linear address, or 0: take the slow path. */
 static inline u64 tlb_entry(const struct tlb *tlb, u64 linear, bool user, bool write)

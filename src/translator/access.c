@@ -226,8 +226,13 @@ static struct stub *slow_if_absent(struct build *b, unsigned size, bool write)
 
 void access_tlb_slot(struct build *b)
 {
-    emit_mov_rr64(&b->e, REG_ENTRY, REG_LINEAR);
-    emit_shift_ri(&b->e, true, SHIFT_SHR, REG_ENTRY, PAGE_SHIFT - TLB_SLOT_LOG);
+    enum { COUNT = PAGE_SHIFT - TLB_SLOT_LOG };
+    if (b->t->has_bmi2) {
+        emit_rorx(&b->e, REG_ENTRY, REG_LINEAR, COUNT);
+    } else {
+        emit_mov_rr64(&b->e, REG_ENTRY, REG_LINEAR);
+        emit_shift_ri(&b->e, true, SHIFT_SHR, REG_ENTRY, COUNT);
+    }
     emit_alu_ri(&b->e, false, ALU_AND, REG_ENTRY, (TLB_ENTRIES - 1) << TLB_SLOT_LOG);
 }
 

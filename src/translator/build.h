@@ -61,7 +61,7 @@ struct engine {
     u32 callees[CALLEE_BUCKETS]; /* lists of struct callee */
     u64 callee_flushes;          /* the count of whole flushes when the lists were begun */
     struct checked checked;
-    bool has_shrx;             /* the host has BMI2 */
+    bool has_bmi2; /* of the host: SHRX and RORX may be emitted */
     struct block_log *log;     /* NULL: none */
     u8 device_page[PAGE_SIZE]; /* device.c */
 };
@@ -416,10 +416,11 @@ bool verify_is_plain_slot(const struct build *b, unsigned n);
 /* to = the number of the segment of 4 GB of the address in a register, an index of the table. Clobbers EFLAGS. */
 void verify_segment_number(struct build *b, u8 to, u8 address);
 /* The class (enum long_class) of the segment whose number is in a register; HOST_NONE: of the lowest segment. */
+#define SEGMENT_CLASSES ((s32)(offsetof(struct tlb, segment) - offsetof(struct tlb, slot)))
 static inline struct host_mem mem_segment_class(u8 number)
 {
     struct host_mem mem = number == HOST_NONE ? mem_bd(REG_TABLES, 0) : mem_bis(REG_TABLES, number, 1);
-    mem.disp = (s32)(offsetof(struct tlb, segment) - offsetof(struct tlb, slot));
+    mem.disp = SEGMENT_CLASSES;
     return mem;
 }
 /* A block begins. */

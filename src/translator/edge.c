@@ -4,7 +4,8 @@
  *
  * Edges do not test v->pending. A thread that sets a bit of it kicks the vCPU thread (signal_frame.c), which cuts
  * the running block off from all that it leads to: cache_unlink() unlinks its edges, and the top of the shadow
- * return stack is redirected. Look-ups in the jump table remain, and they test v->pending. With --no-kicks,
+ * return stack is redirected. Look-ups in the jump table remain: in IA-32e mode they find nothing from then on
+ * (select_jumps()), in other modes they test v->pending. With --no-kicks,
  * backward edges and calls test it too: every cycle of blocks contains one of these, a look-up, or C code. In
  * deterministic mode every block tests it at its entry.
  *
@@ -320,13 +321,10 @@ static struct missed look_up_long(struct build *b)
     emit_alu_rm(&b->e, true, ALU_ADD, REG_TEMP, mem_frame(FRAME_LONG_JUMP_TABLE));
     emit_alu_rm(&b->e, true, ALU_CMP, REG_LINEAR, long_entry_field(offsetof(struct long_jump_entry, rip)));
     missed.field[0] = emit_jcc(&b->e, CC_NZ);
-    access_tlb_slot(b);
-    emit_load64(&b->e, REG_ENTRY, mem_tlb(offsetof(struct tlb_slot, exec)));
+    emit_load64(&b->e, REG_ENTRY, long_entry_field(offsetof(struct long_jump_entry, slot)));
+    emit_load64(&b->e, REG_ENTRY, mem_tlb(0));
     emit_alu_rm(&b->e, true, ALU_CMP, REG_ENTRY, long_entry_field(offsetof(struct long_jump_entry, exec)));
     missed.field[1] = emit_jcc(&b->e, CC_NZ);
-    emit_load64(&b->e, REG_ENTRY, mem_frame(FRAME_JUMP_TAG));
-    emit_alu_rm(&b->e, true, ALU_CMP, REG_ENTRY, long_entry_field(offsetof(struct long_jump_entry, tag)));
-    missed.field[2] = emit_jcc(&b->e, CC_NZ);
     return missed;
 }
 _Static_assert(sizeof(struct long_jump_entry) == 32, "look_up_long() and thunk_return_miss index it");
@@ -355,7 +353,7 @@ _Static_assert(JUMP_ENTRIES == 65536, "a look-up uses 16 bits of EIP");
 /* Go to the block for r9, or call it, if the jump table has it. field[3]: something is pending. */
 static struct missed go_by_table(struct build *b, bool call)
 {
-    u32 pending = poll_before_look_up(b);
+    u32 pending = has_tlb(b) && !polls(b) ? 0 : poll_before_look_up(b);
     struct missed missed = has_tlb(b) ? look_up_long(b) : look_up_short(b);
     missed.field[3] = pending;
     emit_go_mem(&b->e, call,

@@ -299,13 +299,25 @@ void emit_shift_ri(struct emitter *e, bool wide, enum shift_op op, u8 reg, u8 co
     emit8(e, count);
 }
 
-void emit_shrx(struct emitter *e, u8 to, u8 from, u8 count)
+/* VEX.LZ.F2.W1 between registers (SDM 2A 2.3.5). */
+static void emit_vex_rr(struct emitter *e, u8 map, u8 opcode, u8 reg, u8 vvvv, u8 rm)
 {
     emit8(e, HOST_VEX3);
-    emit8(e, (u8)((to >= 8 ? 0 : 0x80) | 0x40 | (from >= 8 ? 0 : 0x20) | VEX_MAP_38));
-    emit8(e, (u8)(VEX_WIDE | (~count & 15) << 3 | VEX_REPNE));
-    emit8(e, 0xf7);
-    emit8(e, (u8)(0xc0 | (to & 7) << 3 | (from & 7)));
+    emit8(e, (u8)((reg >= 8 ? 0 : 0x80) | 0x40 | (rm >= 8 ? 0 : 0x20) | map));
+    emit8(e, (u8)(VEX_WIDE | (~vvvv & 15) << 3 | VEX_REPNE));
+    emit8(e, opcode);
+    emit8(e, (u8)(0xc0 | (reg & 7) << 3 | (rm & 7)));
+}
+
+void emit_shrx(struct emitter *e, u8 to, u8 from, u8 count)
+{
+    emit_vex_rr(e, VEX_MAP_38, 0xf7, to, count, from);
+}
+
+void emit_rorx(struct emitter *e, u8 to, u8 from, u8 count)
+{
+    emit_vex_rr(e, VEX_MAP_3A, 0xf0, to, 0, from);
+    emit8(e, count);
 }
 
 void emit_neg64(struct emitter *e, u8 reg)

@@ -109,6 +109,7 @@ enum host_byte {
     HOST_ADDRESS32 = 0x67,
     HOST_VEX3 = 0xc4, /* VEX of three bytes; some values of its fields follow */
     VEX_MAP_38 = 0x02,
+    VEX_MAP_3A = 0x03,
     VEX_WIDE = 0x80,
     VEX_REPNE = 0x03,
     HOST_LOCK = 0xf0,
@@ -153,6 +154,8 @@ void emit_alu_mi(struct emitter *e, enum alu_op op, struct host_mem mem, s32 val
 void emit_shift_ri(struct emitter *e, bool wide, enum shift_op op, u8 reg, u8 count);
 /* shrx r64, r64, r64: shift right by the low 6 bits of `count`. Changes no flags. The host must have BMI2. */
 void emit_shrx(struct emitter *e, u8 to, u8 from, u8 count);
+/* rorx r64, r64, count: rotate right. Changes no flags. The host must have BMI2. */
+void emit_rorx(struct emitter *e, u8 to, u8 from, u8 count);
 /* test reg, reg: is it zero? */
 void emit_test_rr(struct emitter *e, bool wide, u8 reg);
 /* test dword [mem], imm32 */

@@ -252,14 +252,9 @@ thunk_return_miss:
     add FRAME_LONG_JUMP_TABLE(%r15), %r11
     cmp (%r11), %r9
     jne thunk_indirect
-    mov %r9, %r10
-    shr $FRAME_TLB_SHIFT, %r10
-    and $FRAME_TLB_MASK, %r10d
-    mov FRAME_TLB_EXEC(%r14,%r10), %r10
+    mov 24(%r11), %r10
+    mov (%r14,%r10), %r10
     cmp 8(%r11), %r10
-    jne thunk_indirect
-    mov FRAME_JUMP_TAG(%r15), %r10
-    cmp 24(%r11), %r10
     jne thunk_indirect
     jmp *16(%r11)
 

@@ -12,8 +12,8 @@
 
 #include <stdio.h>
 
-/* Half of the range of an 8-bit displacement, and 32: SHRX by r15 shifts by its low 6 bits, and a vCPU is aligned to 64
- * bytes (emit_segment_number()). */
+/* Half of the range of an 8-bit displacement, and 32: SHRX by r15 shifts by its low 6 bits, and a vCPU is aligned to
+ * VCPU_ALIGN (verify.c). */
 #define FRAME_BIAS (128 + 32)
 
 struct offset {
@@ -69,9 +69,6 @@ static const struct offset offsets[] = {
     FIELD(WINDOW_NEGATED, scratch.window_negated),
     FIELD(WINDOW_DELTA, scratch.window_delta),
     {"FRAME_MODE_LONG", MODE_LONG},
-    {"FRAME_TLB_SHIFT", PAGE_SHIFT - TLB_SLOT_LOG},
-    {"FRAME_TLB_MASK", (TLB_ENTRIES - 1) << TLB_SLOT_LOG},
-    {"FRAME_TLB_EXEC", offsetof(struct tlb_slot, exec)},
     {"FRAME_HOISTED_COUNT", ARRAY_SIZE(((struct vcpu *)0)->scratch.hoisted)},
     {"FRAME_THUNK_COUNT", ARRAY_SIZE(((struct vcpu *)0)->scratch.thunk)},
     {"FRAME_SEG_BYTES", sizeof(struct segment)},

@@ -80,13 +80,14 @@ static u32 entry_moved(const struct block *block, u32 at, u64 pages)
     return (u32)(at / sizeof(u32) + pages) % EXEC_ENTRIES * (u32)sizeof(u32);
 }
 
-/* The displacement of a comparison with the class of a segment. The address is the imm64 of the MOV before it, which
- * has been moved already. */
+/* The displacement of a test for the class of a segment. The address is the imm64 of the MOV before it, which has been
+ * moved already. */
 static u32 segment_moved(const any32 *at)
 {
     enum { OPCODE_BYTES = 3 };
     u64 address = *(const any64 *)(const void *)((const u8 *)at - OPCODE_BYTES - sizeof(u64));
-    return (u32)mem_segment_class(HOST_NONE).disp + (u32)(address >> 32 & UINT16_MAX);
+    u32 table = (*at - (u32)SEGMENT_CLASSES) / TLB_SEGMENTS * TLB_SEGMENTS;
+    return (u32)SEGMENT_CLASSES + table + (u32)(address >> 32) % TLB_SEGMENTS;
 }
 
 static void fix(struct cache *cache, const struct block *block, u16 kept, u64 eip_by)
@@ -127,6 +128,7 @@ static void copy_block(struct cache *cache, const struct block *template, u64 ei
     block->eip = (u32)eip;
     if (block->wide) block_rare(block)->cs_base = (u32)(eip >> 32);
     block->dead = false;
+    block->long_jump = 0;
     block->start = (u32)cache->arena.used;
     block->incoming = 0;
     /* The number of targets that the template's branch has met says little about the copy's branch. */

@@ -154,18 +154,35 @@ static bool needs_value(const struct insn *i, const struct operand *o)
     return o->read || o->bytes < 4 || !(i->row->traits & ISA_COPIES);
 }
 
-static void load_guests(struct build *b, const struct guests *guests)
+static void load_guests(struct build *b, const struct insn *i, const struct guests *guests)
 {
-    for (unsigned n = 0; n < b->i->operand_count; n++)
-        if (guests->host[n] != HOST_NONE && needs_value(b->i, &b->i->op[n]))
-            gpr_load(b, gpr_number(&b->i->op[n]), guests->host[n]);
+    for (unsigned n = 0; n < i->operand_count; n++)
+        if (guests->host[n] != HOST_NONE && needs_value(i, &i->op[n]))
+            gpr_load(b, gpr_number(&i->op[n]), guests->host[n]);
 }
 
-static void store_guests(struct build *b, const struct guests *guests)
+static void store_guests(struct build *b, const struct insn *i, const struct guests *guests)
 {
-    for (unsigned n = 0; n < b->i->operand_count; n++)
-        if (guests->host[n] != HOST_NONE && b->i->op[n].written)
-            gpr_store(b, gpr_number(&b->i->op[n]), guests->host[n]);
+    for (unsigned n = 0; n < i->operand_count; n++)
+        if (guests->host[n] != HOST_NONE && i->op[n].written)
+            gpr_store(b, gpr_number(&i->op[n]), guests->host[n]);
+}
+
+/* ADD to CMP and TEST of two registers have two encodings. If the register in ModRM.reg rests in the vCPU and the one in
+ * ModRM.rm does not, *turned becomes the other one, in which the first register may stay there. Returns it, or i. */
+static const struct insn *turn(const struct insn *i, struct insn *turned)
+{
+    bool alu = i->opcode < 0x40 && (i->opcode & 7) < 4, test = (i->opcode & 0xfe) == 0x84;
+    if (i->encoding != ENC_LEGACY || i->map != 0 || !(alu || test) || i->op[1].kind != OPND_REG) return i;
+    unsigned reg = i->op[0].field == FIELD_MODRM_REG ? 0 : 1;
+    if (i->op[!reg].kind != OPND_REG || !is_guest(gpr_number(&i->op[reg])) || is_guest(gpr_number(&i->op[!reg])))
+        return i;
+    if (is_high_byte(&i->op[!reg])) return i;
+    *turned = *i;
+    turned->op[0].field = i->op[1].field;
+    turned->op[1].field = i->op[0].field;
+    if (alu) turned->opcode ^= 2;
+    return may_stay(turned, reg) ? turned : i;
 }
 
 /* --- encoding --- */
@@ -191,9 +208,8 @@ static u8 host_number(const struct operand *o, u8 guest)
     return is_gpr(o) ? host_gpr(o->reg) : o->reg;
 }
 
-static struct fields find_fields(const struct build *b, const struct guests *guests)
+static struct fields find_fields(const struct insn *i, const struct guests *guests)
 {
-    const struct insn *i = b->i;
     struct fields f = {.reg = (i->modrm >> 3) & 7,
                        .rm = i->modrm & 7,
                        .opcode = i->opcode & 7,
@@ -389,6 +405,20 @@ static bool move_guest(struct build *b)
     return true;
 }
 
+/* TEST of a register with itself, which rests in the vCPU: CMP with 0 sets the same flags. */
+static bool test_guest(struct build *b)
+{
+    const struct insn *i = b->i;
+    u8 number = gpr_number(&i->op[0]);
+    if (i->map != 0 || i->encoding != ENC_LEGACY || i->opcode != 0x85 || !is_gpr(&i->op[0]) || i->op[0].bytes < 4)
+        return false;
+    if (!is_guest(number) || gpr_number(&i->op[1]) != number) return false;
+    emit_rm(&b->e, i->op[0].bytes == 8, 0x83, ALU_CMP, guest_in_vcpu(number));
+    emit8(&b->e, 0);
+    b->flags = FLAGS_HOST;
+    return true;
+}
+
 /* Test a divisor of 32 or 64 bits for zero, the cause of #DE that programs provoke: a host signal costs 25 times as
  * much as a step. Quotients that do not fit are left to the signal. */
 static void check_divisor(struct build *b, const struct insn *i, const struct fields *f,
@@ -413,7 +443,9 @@ void rewrite_identical(struct build *b)
     const struct operand *mem = memory_operand(i), *high = mem ? high_byte(i) : NULL;
     struct host_mem at;
     struct guests guests;
-    if (is_code64(b) && move_guest(b)) return;
+    struct insn turned;
+    if (is_code64(b) && (move_guest(b) || test_guest(b))) return;
+    if (is_code64(b)) i = turn(i, &turned);
     if (mem && mem->bytes) {
         at = access_operand(b, mem->bytes, mem->written);
         if (at.window == WINDOW_32) high = NULL; /* rewrite_can() has made sure that no REX is needed */
@@ -427,20 +459,21 @@ void rewrite_identical(struct build *b)
         at = mem_bd(REG_LINEAR, 0);
         at.window = window;
     }
-    load_guests(b, &guests);
+    load_guests(b, i, &guests);
     bool in_memory = mem;
     if (guests.in_place) {
         in_memory = true;
         at = guest_in_vcpu(guests.in_place);
     }
-    struct fields fields = find_fields(b, &guests);
+    struct fields fields = find_fields(i, &guests);
     if (high) fields.reg = high->reg & 3; /* the low byte of a swapped high byte */
     check_divisor(b, i, &fields, mem ? &at : NULL);
     if (needs_flags(b, i)) flags_to_host(b);
     b->site[b->n].parked = b->flags != FLAGS_HOST;
     /* The site's host code begins here, where the flags are as `parked` says. In the window it begins earlier, because
      * the address computation before it belongs to this instruction too. */
-    if (!has_window(b)) b->site[b->n].host = in_block(b, b->e.at);
+    bool in_window = has_window(b) || (mem && at.window == WINDOW_LONG);
+    if (!in_window) b->site[b->n].host = in_block(b, b->e.at);
     if (high) swap_high(b, high);
     if (i->encoding == ENC_VEX)
         emit_vex(b, i, &fields, in_memory ? &at : NULL);
@@ -450,5 +483,5 @@ void rewrite_identical(struct build *b)
         emit_legacy_reg(b, i, &fields);
     if (high) swap_high(b, high);
     if (i->flags_written) b->flags = FLAGS_HOST;
-    store_guests(b, &guests);
+    store_guests(b, i, &guests);
 }

@@ -70,9 +70,9 @@ u32 fetch_frame(struct vcpu *v, u64 linear)
     return decode_frame(v, linear);
 }
 
-static u64 mode_tag(struct engine *t, u32 mode)
+static u64 mode_tag(u8 number)
 {
-    return (u64)mode_number(t, mode) << 56;
+    return (u64)number << 56;
 }
 
 /* The word that tells in IA-32e mode whether a page maps this frame. */
@@ -90,18 +90,31 @@ static bool uses_jumps(const struct vcpu *v)
 
 _Static_assert(SHADOW_EXEC_FRAMES + 0ull < 1u << 24, "a key of the jump table has 24 bits for frame + 1");
 
+/* The offset of the exec word of the page with this address from the slots of the privilege. */
+static u64 exec_slot(u64 linear)
+{
+    return ((u64)tlb_place(linear) << TLB_SLOT_LOG) + offsetof(struct tlb_slot, exec);
+}
+
 /* Numbering the mode may flush the cache, and the block with it. */
-static void enter_jump(struct vcpu *v, u64 rip, u32 frame, const struct block *block)
+static void enter_jump(struct vcpu *v, u64 rip, u32 frame, struct block *block)
 {
     struct engine *t = v->engine;
-    u64 tag = mode_tag(t, v->mode);
+    u8 number = mode_number(t, v->mode);
     if (!t->cache.block_count) return;
-    if (v->mode & MODE_LONG) {
-        struct long_jump_entry entry = {rip, exec_word(rip, frame), block_entry(&t->cache, block), tag};
-        cache_long_jump_enter(&t->cache, &entry);
-    } else {
-        cache_jump_enter(&t->cache, tag | (u64)frame << 32 | rip, block);
-    }
+    if (v->mode & MODE_LONG)
+        cache_long_jump_enter(&t->cache, block, number, exec_word(rip, frame), exec_slot(rip));
+    else
+        cache_jump_enter(&t->cache, mode_tag(number) | (u64)frame << 32 | rip, block);
+}
+
+/* Look-ups in the jump table are for this mode from now on; 0: they find nothing. */
+static void select_jumps(struct vcpu *v, u8 number)
+{
+    struct engine *t = v->engine;
+    v->scratch.jump_tag = mode_tag(number);
+    if (v->mode & MODE_LONG)
+        v->scratch.long_jump_table = (u64)(uintptr_t)cache_long_jumps(&t->cache, number);
 }
 
 /* `variant` holds key bits besides the mode: MODE_UNHOISTED or 0. */
@@ -133,11 +146,12 @@ static struct block *find_block(struct vcpu *v, u32 variant)
 static const u8 *probe_long(struct vcpu *v)
 {
     struct engine *t = v->engine;
-    u64 tag = mode_tag(t, v->mode), rip = mode_mask_rip(v->mode, v->rip);
-    const struct long_jump_entry *entry = &t->cache.long_jump[rip % JUMP_ENTRIES];
+    u64 rip = mode_mask_rip(v->mode, v->rip);
+    u8 number = mode_number(t, v->mode);
+    const struct long_jump_entry *entry = cache_long_jumps(&t->cache, number) + rip % JUMP_ENTRIES;
     u32 frame = decode_frame(v, rip);
-    if (!frame || entry->rip != rip || entry->tag != tag || entry->exec != exec_word(rip, frame)) return NULL;
-    v->scratch.jump_tag = tag;
+    if (!frame || !entry->code || entry->rip != rip || entry->exec != exec_word(rip, frame)) return NULL;
+    select_jumps(v, number);
     v->counters->block_probe_hits++;
     return entry->code;
 }
@@ -149,16 +163,17 @@ static const u8 *probe(struct vcpu *v)
     u32 eip = (u32)v->rip;
     if (!uses_jumps(v)) return NULL;
     if (v->mode & MODE_LONG) return probe_long(v);
-    u64 tag = mode_tag(t, v->mode);
+    u8 number = mode_number(t, v->mode);
+    u64 tag = mode_tag(number);
     const struct jump_entry *entry = &t->cache.jump[eip % JUMP_ENTRIES];
     u32 frame = v->exec_table[eip >> PAGE_SHIFT];
     if (!frame || entry->key != (tag | (u64)frame << 32 | eip)) return NULL;
-    v->scratch.jump_tag = tag;
+    select_jumps(v, number);
     v->counters->block_probe_hits++;
     return entry->code;
 }
 
-/* The parked entry of the block for v->rip; NULL: interpret. Sets jump_tag. */
+/* The parked entry of the block for v->rip; NULL: interpret. Selects the mode's entries in the jump table. */
 static const u8 *find_code(struct vcpu *v)
 {
     struct engine *t = v->engine;
@@ -168,7 +183,7 @@ static const u8 *find_code(struct vcpu *v)
     if (code) return code;
     struct block *block = find_block(v, variant);
     if (!block) return NULL;
-    v->scratch.jump_tag = uses_jumps(v) ? mode_tag(t, v->mode) : 0;
+    select_jumps(v, uses_jumps(v) ? mode_number(t, v->mode) : 0);
     return block_entry(&t->cache, block);
 }
 
@@ -202,6 +217,7 @@ void cut_off(struct vcpu *v, u64 pc, u64 *return_top)
     struct engine *t = v->engine;
     struct block *block = cache_block_at(&t->cache, (u32)(pc - (u64)(uintptr_t)t->cache.arena.exec));
     if (block) cache_unlink(&t->cache, block);
+    if (v->mode & MODE_LONG) v->scratch.long_jump_table = (u64)(uintptr_t)cache_long_jumps(&t->cache, 0);
     *return_top = (u64)(uintptr_t)translator_thunks[THUNK_RETURN_MISS];
 }
 

@@ -31,11 +31,11 @@ struct vcpu *signal_frame_set_vcpu(struct vcpu *v)
 #define TRAP_GENERAL_PROTECTION 13
 #define TRAP_PAGE_FAULT         14
 
-/* Does the check of an address that is not canonical read there (verify.c)? */
-static bool is_beside_table(const struct vcpu *v, u64 address)
+/* Is the host's instruction the test for a class of segments (verify.c)? Nothing else reads r15's low byte. */
+static bool is_class_test(const greg_t *regs)
 {
-    u64 table = (u64)(uintptr_t)v->read_table + offsetof(struct tlb, segment) - offsetof(struct tlb, slot);
-    return (v->mode & MODE_CODE64) && address - table <= UINT32_MAX;
+    const u8 *at = (const u8 *)(uintptr_t)regs[REG_RIP];
+    return (at[0] & 0xfc) == (HOST_REX | 4) && at[1] == 0x84 && (at[2] & 0x38) == 0x38;
 }
 
 /* Can a guest instruction raise this host exception in translated code? */
@@ -45,10 +45,10 @@ static bool is_guests(const struct vcpu *v, int signal, const siginfo_t *info, c
     if (signal == SIGFPE) return true;
     if (regs[REG_TRAPNO] == TRAP_GENERAL_PROTECTION) return true;
     if (!(v->mode & MODE_WINDOW)) return false;
+    if (is_class_test(regs)) return v->mode & MODE_CODE64;
     /* In 64-bit code an address that is not canonical, too. */
     if (regs[REG_TRAPNO] == TRAP_STACK_SEGMENT) return v->mode & MODE_CODE64;
     if (regs[REG_TRAPNO] != TRAP_PAGE_FAULT) return false;
-    if (is_beside_table(v, address)) return true;
     return v->mode & MODE_LONG ? long_window_holds(v->shadow, address)
                                : shadow_window_holds(v->shadow, address);
 }
@@ -71,10 +71,9 @@ static void leave_window(const struct vcpu *v, greg_t *regs)
 static bool send_to_interpreter(int signal, const siginfo_t *info, greg_t *regs)
 {
     struct vcpu *v = current;
-    if (!v || !is_guests(v, signal, info, regs)) return false;
-    struct engine *t = v->engine;
+    struct engine *t = v ? v->engine : NULL;
     u64 pc = (u64)regs[REG_RIP];
-    if (!arena_holds(&t->cache.arena, pc)) return false;
+    if (!v || !arena_holds(&t->cache.arena, pc) || !is_guests(v, signal, info, regs)) return false;
     u32 offset = (u32)(pc - (u64)(uintptr_t)t->cache.arena.exec);
     struct block *block = cache_block_at(&t->cache, offset);
     struct site site;
@@ -88,7 +87,9 @@ static bool send_to_interpreter(int signal, const siginfo_t *info, greg_t *regs)
     }
     v->rip = block_rip(block) + site.guest;
     v->scratch.remaining = block->count - 1u - site.index;
-    if (!site.parked) regs[REG_R12] = (greg_t)flags_pack((u32)regs[REG_EFL]);
+    /* A test for a class clobbers the flags, so they are parked there, if any instruction will read them. */
+    bool parked = site.parked || ((v->mode & MODE_CODE64) && is_class_test(regs));
+    if (!parked) regs[REG_R12] = (greg_t)flags_pack((u32)regs[REG_EFL]);
     regs[REG_RIP] = (greg_t)(uintptr_t)thunk_step;
     v->counters->host_signals++;
     return true;

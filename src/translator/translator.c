@@ -52,11 +52,10 @@ int translator_init(struct vcpu *v, const struct translator_config *config)
         free(t);
         return error;
     }
-    t->has_shrx = __builtin_cpu_supports("bmi2");
+    t->has_bmi2 = __builtin_cpu_supports("bmi2");
     v->engine = t;
     v->instruments.code_point_set = translator_code_point_set;
     v->scratch.jump_table = (u64)(uintptr_t)t->cache.jump;
-    v->scratch.long_jump_table = (u64)(uintptr_t)t->cache.long_jump;
     returns_select(v, &t->returns, &t->cache);
     v->shadow->forced_slow = t->config.forced_slow;
     translator_set_thunks(v);

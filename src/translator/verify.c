@@ -3,12 +3,12 @@
  * class of their segment of 4 GB.
  *
  *     shrx  r11, base, r15         the base by 32; or: lea r11, [EA] ; shr r11, 32
- *     cmp   byte [r14 + r11 + segment table], class
- *     jne   miss                   THUNK_SEGMENT: translator_segment() learns the class and interprets the instruction
+ *     test  byte [r14 + r11 + table of the class], r15b
+ *     jz    miss                   THUNK_SEGMENT: translator_segment() learns the class and interprets the instruction
  *     op    [EA + r13]             LONG_HIGH: r13 = the window's delta; LONG_SAME: op [EA]
  *
- * If bits 48 to 63 of the address are not zero, the CMP reads outside the table, somewhere in the 4 GB behind it. That
- * is harmless. If the CMP faults, the interpreter gets the instruction (signal_frame.c). If it finds the class there by
+ * If bits 48 to 63 of the address are not zero, the TEST reads outside the table, somewhere in the 4 GB behind it. That
+ * is harmless. If the TEST faults, the interpreter gets the instruction (signal_frame.c). If it finds a bit there by
  * chance, the access faults, because its address is not canonical (long_window.h, invariant 1).
  *
  * Addresses of a block that differ from a verified one by at most LONG_REACH need no check. They are known by roots and
@@ -18,7 +18,7 @@
  * The address of an operand relative to RIP is known, and so is the number of its segment:
  *
  *     mov   r9, address
- *     cmp   byte [r14 + segment table + number], class
+ *     test  byte [r14 + table of the class + number], r15b
  *
  * RSP needs no check where it is used, if the mode key says that it lies in a segment that is LONG_HIGH
  * (MODE_STACK_HIGH, set by translator_next()). The block then keeps that true for the block that follows: behind an
@@ -35,8 +35,8 @@
  * (checked.h). If an instruction meets both classes, and at first if an operand of code in the lowest 4 GB may be in
  * either, the address is computed in r9 and gets the delta if its class is LONG_HIGH:
  *
- *     cmp   byte [r14 + r11 + segment table], LONG_HIGH
- *     jne   low                    compares with LONG_SAME; if it is, back to the instruction, else a miss
+ *     test  byte [r14 + r11 + table of LONG_HIGH], r15b
+ *     jz    low                    tests for LONG_SAME; if it is, back to the instruction, else a miss
  *     add   r9, delta
  *     op    [r9]
  */
@@ -129,7 +129,7 @@ static struct verified *find_verified(struct build *b, const struct hoist_access
 static void emit_segment_number(struct build *b, u8 to, u8 address)
 {
     _Static_assert(FRAME_BIAS % 64 == 32, "SHRX by r15 shifts by 32");
-    if (b->t->has_shrx) {
+    if (b->t->has_bmi2) {
         emit_shrx(&b->e, to, address, REG_FRAME);
         return;
     }
@@ -143,10 +143,13 @@ void verify_segment_number(struct build *b, u8 to, u8 address)
     emit_movzx16(&b->e, to, to);
 }
 
-static void emit_compare(struct build *b, u8 class, struct host_mem entry)
+/* Clear ZF if the segment is of this class: both bytes have bits set. CMP with a constant would take a micro-operation
+ * more, because it does not fuse with the jump behind it. */
+static void emit_test_class(struct build *b, u8 class, struct host_mem entry)
 {
-    emit_rm(&b->e, false, 0x80, ALU_CMP, entry);
-    emit8(&b->e, class);
+    _Static_assert(FRAME_BIAS % VCPU_ALIGN, "r15's low byte is not 0");
+    entry.disp += (s32)offsetof(struct tlb_segments, is[class - LONG_SAME]);
+    emit_rm(&b->e, false, 0x84, REG_FRAME, entry);
 }
 
 /* The check of an address: the jump is taken if it has another class. *segment: the register that gets the number of
@@ -159,12 +162,12 @@ static struct stub *check(struct build *b, struct hoist_access *at, struct host_
     u8 scratch = !b->keeps_temp ? REG_TEMP : entry_is_free ? REG_ENTRY : REG_HOISTED;
     flags_clobber(b);
     if (at->root == ROOT_LOWEST) {
-        emit_compare(b, class, mem_segment_class(HOST_NONE));
+        emit_test_class(b, class, mem_segment_class(HOST_NONE));
     } else if (at->root == ROOT_RIP && !segment) {
         struct host_mem entry = mem_segment_class(HOST_NONE);
         entry.disp += (s32)((b->key.eip + (u64)at->offset) >> 32 & UINT16_MAX);
-        emit_compare(b, class, entry);
-        if (b->has_full_rip) fix_at(b, b->e.at - 5, FIX_SEGMENT); /* the class, a byte, follows the disp32 */
+        emit_test_class(b, class, entry);
+        if (b->has_full_rip) fix_last(b, FIX_SEGMENT);
     } else {
         if (base_suffices) {
             at->offset = (s64)((u64)at->offset - (u64)(s64)ea.disp);
@@ -174,11 +177,11 @@ static struct stub *check(struct build *b, struct hoist_access *at, struct host_
             emit_lea64(&b->e, scratch, ea);
             emit_segment_number(b, scratch, scratch);
         }
-        emit_compare(b, class, mem_segment_class(scratch));
+        emit_test_class(b, class, mem_segment_class(scratch));
         b->has_delta &= scratch != REG_HOISTED;
         if (segment) *segment = scratch;
     }
-    struct stub *miss = stub_add(b, STUB_SEGMENT, emit_jcc(&b->e, CC_NZ));
+    struct stub *miss = stub_add(b, STUB_SEGMENT, emit_jcc(&b->e, CC_Z));
     miss->address = ea;
     return miss;
 }
@@ -203,15 +206,18 @@ static struct host_mem check_either(struct build *b, struct hoist_access *at, st
     return ea;
 }
 
+static struct host_mem in_one_register(struct build *b, struct host_mem ea)
+{
+    emit_lea64(&b->e, REG_LINEAR, ea);
+    return mem_bd(REG_LINEAR, 0);
+}
+
 /* r13 keeps the delta until an instruction needs the register, or the block ends. */
 static struct host_mem add_delta(struct build *b, struct host_mem ea)
 {
     if (!b->has_delta) emit_load64(&b->e, REG_HOISTED, mem_frame(FRAME_WINDOW_DELTA));
     b->has_delta = true;
-    if (ea.index != HOST_NONE) {
-        emit_lea64(&b->e, REG_LINEAR, ea);
-        ea = mem_bd(REG_LINEAR, 0);
-    }
+    if (ea.index != HOST_NONE) ea = in_one_register(b, ea);
     ea.index = REG_HOISTED;
     ea.scale = 1;
     return ea;
@@ -294,8 +300,8 @@ static void check_stack(struct build *b, unsigned behind)
 {
     struct value rsp = b->stack[b->n + behind];
     verify_segment_number(b, REG_TEMP, GUEST_ESP);
-    emit_compare(b, LONG_HIGH, mem_segment_class(REG_TEMP));
-    struct stub *step = stub_add(b, STUB_STEP, emit_jcc(&b->e, CC_NZ));
+    emit_test_class(b, LONG_HIGH, mem_segment_class(REG_TEMP));
+    struct stub *step = stub_add(b, STUB_STEP, emit_jcc(&b->e, CC_Z));
     if (behind) step->eip = b->next_eip;
     step->index += behind;
     note_verified(b, &(struct hoist_access){.root = rsp.root, .offset = rsp.offset}, LONG_HIGH);
@@ -359,6 +365,7 @@ static struct host_mem access_verified(struct build *b, const struct hoist_acces
     if (class == LONG_EITHER) {
         ea = check_either(b, &(struct hoist_access){.root = at->root, .offset = at->offset}, ea);
     } else if (!known) {
+        if (class == LONG_HIGH && ea.index != HOST_NONE) ea = in_one_register(b, ea); /* the delta needs the index */
         struct hoist_access verified = *at;
         check(b, &verified, ea, class, NULL);
         note_verified(b, &verified, class);
@@ -409,8 +416,8 @@ bool verify_stack(struct build *b, struct host_mem *slot)
 void emit_segment_stub(struct build *b, const struct stub *stub)
 {
     if (stub->back) {
-        emit_compare(b, LONG_SAME, mem_segment_class(stub->segment));
-        emit_fix32(&b->e, emit_jcc(&b->e, CC_Z), stub->back);
+        emit_test_class(b, LONG_SAME, mem_segment_class(stub->segment));
+        emit_fix32(&b->e, emit_jcc(&b->e, CC_NZ), stub->back);
     }
     if (stub->address.base == HOST_NONE && stub->address.index == HOST_NONE)
         emit_mov_ri64(&b->e, REG_LINEAR, (u64)(s64)stub->address.disp);

@@ -525,7 +525,7 @@ static u32 stale;
 
 static u8 class_in(const struct tlb *tlb, unsigned room, u64 linear)
 {
-    return tlb->segment[room][linear >> 32];
+    return tlb->segment[room].segments.class[linear >> 32];
 }
 
 /* The current room alone has classes. */
