@@ -232,9 +232,9 @@ struct jump_entry {
  * number 0 has none: a look-up there finds nothing. */
 struct long_jump_entry {
     u64 rip;
-    u64 exec; /* tlb_exec_word() of the page */
+    u64 exec;       /* tlb_exec_word() of the page */
     const u8 *code; /* entry_parked; NULL: no entry */
-    u64 slot; /* offset of the word to compare with, from the slots of the privilege */
+    u64 slot;       /* offset of the word to compare with, from the slots of the privilege */
 };
 #define LONG_JUMP_STEP    16
 #define LONG_JUMP_ENTRIES (JUMP_ENTRIES + LONG_JUMP_STEP * 256)

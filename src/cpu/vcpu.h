@@ -58,7 +58,7 @@ struct vcpu {
     /* -- addressed by translated code: these come first. What blocks name often has offsets from 32 to
      * 288, because these take one byte of an instruction (translator/offsets.c) -- */
     _Alignas(VCPU_ALIGN) u64 icount; /* instructions begun (deterministic mode: exact at every C call) */
-    u64 icount_limit;                /* engines return EXIT_BUDGET when icount reaches it; UINT64_MAX: no limit */
+    u64 icount_limit;      /* engines return EXIT_BUDGET when icount reaches it; UINT64_MAX: no limit */
     const u64 *read_table; /* the view of the current privilege: set by vcpu_update_mode() */
     const u64 *write_table;
     u64 gpr_high[GPR_COUNT - 8]; /* R8 to R15 */
@@ -68,7 +68,7 @@ struct vcpu {
     const u32 *exec_table;
     struct translator_scratch scratch;
     u64 gpr[8]; /* zero-extended where the mode has 32 bits */
-    u32 mode; /* the mode key (mode.h): set by vcpu_update_mode() */
+    u32 mode;   /* the mode key (mode.h): set by vcpu_update_mode() */
     u8 cpl;
     u8 inhibit; /* enum inhibit_bits: interrupts (and #DB) are held off until the next instruction is done */
     bool halted;

@@ -61,7 +61,7 @@ struct engine {
     u32 callees[CALLEE_BUCKETS]; /* lists of struct callee */
     u64 callee_flushes;          /* the count of whole flushes when the lists were begun */
     struct checked checked;
-    bool has_bmi2; /* of the host: SHRX and RORX may be emitted */
+    bool has_bmi2;             /* of the host: SHRX and RORX may be emitted */
     struct block_log *log;     /* NULL: none */
     u8 device_page[PAGE_SIZE]; /* device.c */
 };
@@ -112,6 +112,7 @@ enum stub_kind {
     STUB_CROSS,
     STUB_BUDGET,
     STUB_DISPATCH,
+    STUB_DELTA, /* STUB_STRING follows it */
     STUB_STRING,
     STUB_FAST,
     STUB_INDIRECT,
@@ -135,9 +136,10 @@ struct stub {
     u32 callout; /* STUB_STRING, STUB_FAST: struct callout */
     bool jump;  /* STUB_INDIRECT: a JMP. Only where its target is not known to be canonical is that checked */
     u8 restore; /* STUB_STRING: 0, or log2(element size) + 1: ECX must be computed from the bytes in r11 */
-    struct host_mem address; /* STUB_SEGMENT: the guest address */
-    u8 segment;              /* STUB_SEGMENT with `back`: the register with the number of its segment */
-    bool flags;              /* STUB_STRING: at `back` the flags are in the host's EFLAGS */
+    struct host_mem address;  /* STUB_SEGMENT: the guest address */
+    u8 segment;               /* STUB_SEGMENT with `back`: the register with the number of its segment */
+    bool source, destination; /* STUB_DELTA: the operands of the string instruction */
+    bool flags;               /* STUB_STRING: at `back` the flags are in the host's EFLAGS */
 };
 
 #define MAX_STUBS (BLOCK_MAX_INSNS * 6 + 8)
@@ -415,6 +417,8 @@ bool verify_stack(struct build *b, struct host_mem *slot);
 bool verify_is_plain_slot(const struct build *b, unsigned n);
 /* to = the number of the segment of 4 GB of the address in a register, an index of the table. Clobbers EFLAGS. */
 void verify_segment_number(struct build *b, u8 to, u8 address);
+/* Clear ZF if the segment of the address in a register is of this class. Clobbers EFLAGS and `scratch`. */
+void verify_test_class(struct build *b, u8 scratch, u8 address, u8 class);
 /* The class (enum long_class) of the segment whose number is in a register; HOST_NONE: of the lowest segment. */
 #define SEGMENT_CLASSES ((s32)(offsetof(struct tlb, segment) - offsetof(struct tlb, slot)))
 static inline struct host_mem mem_segment_class(u8 number)
@@ -503,6 +507,7 @@ void emit_count_branch16(struct build *b, bool decrement, u64 if_zero, u64 if_no
 /* edge.c */
 /* Go to `eip` by an edge. The flags may be anywhere. */
 void emit_edge(struct build *b, u64 eip);
+void emit_delta_stub(struct build *b, const struct stub *stub);
 void emit_string_stub(struct build *b, const struct stub *stub);
 /* Increment this counter. Clobbers EFLAGS. */
 void emit_count(struct build *b, const u64 *counter);

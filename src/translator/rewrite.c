@@ -175,7 +175,8 @@ static const struct insn *turn(const struct insn *i, struct insn *turned)
     bool alu = i->opcode < 0x40 && (i->opcode & 7) < 4, test = (i->opcode & 0xfe) == 0x84;
     if (i->encoding != ENC_LEGACY || i->map != 0 || !(alu || test) || i->op[1].kind != OPND_REG) return i;
     unsigned reg = i->op[0].field == FIELD_MODRM_REG ? 0 : 1;
-    if (i->op[!reg].kind != OPND_REG || !is_guest(gpr_number(&i->op[reg])) || is_guest(gpr_number(&i->op[!reg])))
+    if (i->op[!reg].kind != OPND_REG || !is_guest(gpr_number(&i->op[reg])) ||
+        is_guest(gpr_number(&i->op[!reg])))
         return i;
     if (is_high_byte(&i->op[!reg])) return i;
     *turned = *i;
@@ -410,7 +411,8 @@ static bool test_guest(struct build *b)
 {
     const struct insn *i = b->i;
     u8 number = gpr_number(&i->op[0]);
-    if (i->map != 0 || i->encoding != ENC_LEGACY || i->opcode != 0x85 || !is_gpr(&i->op[0]) || i->op[0].bytes < 4)
+    if (i->map != 0 || i->encoding != ENC_LEGACY || i->opcode != 0x85 || !is_gpr(&i->op[0]) ||
+        i->op[0].bytes < 4)
         return false;
     if (!is_guest(number) || gpr_number(&i->op[1]) != number) return false;
     emit_rm(&b->e, i->op[0].bytes == 8, 0x83, ALU_CMP, guest_in_vcpu(number));

@@ -113,8 +113,7 @@ static void select_jumps(struct vcpu *v, u8 number)
 {
     struct engine *t = v->engine;
     v->scratch.jump_tag = mode_tag(number);
-    if (v->mode & MODE_LONG)
-        v->scratch.long_jump_table = (u64)(uintptr_t)cache_long_jumps(&t->cache, number);
+    if (v->mode & MODE_LONG) v->scratch.long_jump_table = (u64)(uintptr_t)cache_long_jumps(&t->cache, number);
 }
 
 /* `variant` holds key bits besides the mode: MODE_UNHOISTED or 0. */
@@ -448,9 +447,19 @@ u64 translator_callout(struct vcpu *v, const struct callout *callout, u64 back)
     return back_into(v, back);
 }
 
+/* Add the segments of the operands to the window of 64-bit code. No check of theirs leads to translator_segment(). */
+static void learn_segments(struct vcpu *v, const struct insn *insn)
+{
+    bool both = insn->opcode >= 0xa4 && insn->opcode <= 0xa7; /* MOVS, CMPS; others, STOS and SCAS, use RDI */
+    if ((v->mode & (MODE_WINDOW | MODE_CODE64)) != (MODE_WINDOW | MODE_CODE64)) return;
+    if (both) long_window_class(v->shadow, v->gpr[REG_ESI]);
+    long_window_class(v->shadow, v->gpr[REG_EDI]);
+}
+
 /* A repeated string instruction that goes beyond a page, goes downward, or touches pages without entries. */
 u64 translator_string(struct vcpu *v, const struct callout *callout, u64 back)
 {
+    learn_segments(v, &callee_of(callout)->insn);
     v->counters->string_bulk++;
     note_event(v->counters->events, EVENT_EXIT_STRING, callout->eip,
                isa_row_number(callee_of(callout)->insn.row));

@@ -185,8 +185,9 @@ static void repeat_in_window(struct build *b, bool source, bool destination, boo
 }
 
 /* In a window of 64-bit code: the segment of each operand is verified (verify.c), and licenses what the instruction
- * reaches from there (long_window.h, invariant 1). Either class will do. The handler of a host page fault turns RSI and
- * RDI into guest addresses by r9 and r10. */
+ * reaches from there (long_window.h, invariant 1). Either class will do, but one of them is expected, because a delta
+ * that depends on the address would delay the instruction. The handler of a host page fault turns RSI and RDI into guest
+ * addresses by r9 and r10. */
 static bool long_window_reaches(const struct build *b)
 {
     return (b->mode & MODE_WINDOW) && is_code64(b) && !b->checked[b->n];
@@ -206,14 +207,44 @@ static u32 find_delta(struct build *b, u8 reg, u8 minus)
 }
 _Static_assert(LONG_NONE == 0 && LONG_SAME == 1 && LONG_HIGH == 2, "find_delta() makes 0 and ones of them");
 
+/* The operands do not have the expected class: find the deltas. The next stub serves segments that are in no window. */
+void emit_delta_stub(struct build *b, const struct stub *stub)
+{
+    struct stub *string = &b->stub[stub - b->stub + 1];
+    if (stub->source) string->from[2] = find_delta(b, RSI, REG_LINEAR);
+    if (stub->destination) string->from[3] = find_delta(b, RDI, REG_ENTRY);
+    emit_jmp_to(&b->e, stub->back);
+}
+
+/* Jump to the stub unless the segment of `reg` has this class. */
+static void expect_class(struct build *b, u8 reg, u8 minus, enum long_class class, u32 *from)
+{
+    verify_test_class(b, minus, reg, class);
+    *from = emit_jcc(&b->e, CC_Z);
+}
+
+static void expected_delta(struct build *b, u8 minus, enum long_class class)
+{
+    if (class == LONG_HIGH)
+        emit_load64(&b->e, minus, mem_frame(FRAME_WINDOW_NEGATED));
+    else
+        emit_mov_ri(&b->e, minus, 0);
+}
+
 static void repeat_in_long_window(struct build *b, bool source, bool destination, bool compares)
 {
-    u32 callout = make_callout(b, false);
-    struct stub *stub = string_stub(b, callout, if_backward(b));
+    enum long_class class = b->mode & MODE_SAME ? LONG_SAME : LONG_HIGH;
+    u32 callout = make_callout(b, false), backward = if_backward(b);
+    struct stub *delta = stub_add(b, STUB_DELTA, 0), *stub = string_stub(b, callout, backward);
+    delta->source = source;
+    delta->destination = destination;
     emit_alu_ri(&b->e, true, ALU_CMP, RCX, LONG_REACH >> log2_of(element_bytes(b->i)));
     stub->from[1] = emit_jcc(&b->e, CC_A);
-    if (source) stub->from[2] = find_delta(b, RSI, REG_LINEAR);
-    if (destination) stub->from[3] = find_delta(b, RDI, REG_ENTRY);
+    if (source) expect_class(b, RSI, REG_LINEAR, class, &delta->from[0]);
+    if (destination) expect_class(b, RDI, REG_ENTRY, class, &delta->from[1]);
+    if (source) expected_delta(b, REG_LINEAR, class);
+    if (destination) expected_delta(b, REG_ENTRY, class);
+    delta->back = b->e.at;
     if (source) emit_alu_rr(&b->e, true, ALU_SUB, RSI, REG_LINEAR);
     if (destination) emit_alu_rr(&b->e, true, ALU_SUB, RDI, REG_ENTRY);
     repeat_on_host(b, source ? REG_LINEAR : HOST_NONE, destination ? REG_ENTRY : HOST_NONE, compares);

@@ -159,6 +159,7 @@ static void emit_stub(struct build *b, const struct stub *stub)
         emit_call_thunk(&b->e, THUNK_FAST);
         emit_jmp_to(&b->e, stub->back);
         break;
+    case STUB_DELTA: emit_delta_stub(b, stub); break;
     case STUB_STRING: emit_string_stub(b, stub); break;
     case STUB_EDGE: emit_edge_stub(b, stub); break;
     case STUB_SIDE: emit_side_stub(b, stub); break;

@@ -152,12 +152,19 @@ static void emit_test_class(struct build *b, u8 class, struct host_mem entry)
     emit_rm(&b->e, false, 0x84, REG_FRAME, entry);
 }
 
+void verify_test_class(struct build *b, u8 scratch, u8 address, u8 class)
+{
+    emit_segment_number(b, scratch, address);
+    emit_test_class(b, class, mem_segment_class(scratch));
+}
+
 /* The check of an address: the jump is taken if it has another class. *segment: the register that gets the number of
  * its segment; NULL: it need not be in a register. If the base licenses the access, it is checked in place of `ea`;
  * *at becomes what was checked. */
 static struct stub *check(struct build *b, struct hoist_access *at, struct host_mem ea, u8 class, u8 *segment)
 {
-    bool base_suffices = ea.base != HOST_NONE && ea.index == HOST_NONE && ea.disp <= LONG_SLACK && ea.disp >= -LONG_SLACK;
+    bool base_suffices =
+        ea.base != HOST_NONE && ea.index == HOST_NONE && ea.disp <= LONG_SLACK && ea.disp >= -LONG_SLACK;
     bool entry_is_free = ea.base != REG_ENTRY && ea.index != REG_ENTRY;
     u8 scratch = !b->keeps_temp ? REG_TEMP : entry_is_free ? REG_ENTRY : REG_HOISTED;
     flags_clobber(b);
@@ -365,7 +372,8 @@ static struct host_mem access_verified(struct build *b, const struct hoist_acces
     if (class == LONG_EITHER) {
         ea = check_either(b, &(struct hoist_access){.root = at->root, .offset = at->offset}, ea);
     } else if (!known) {
-        if (class == LONG_HIGH && ea.index != HOST_NONE) ea = in_one_register(b, ea); /* the delta needs the index */
+        if (class == LONG_HIGH && ea.index != HOST_NONE)
+            ea = in_one_register(b, ea); /* the delta needs the index */
         struct hoist_access verified = *at;
         check(b, &verified, ea, class, NULL);
         note_verified(b, &verified, class);
