@@ -360,7 +360,8 @@ static void unlink_outgoing(struct cache *cache, struct edge *edge)
 
 void cache_link(struct cache *cache, struct edge *edge, struct block *to, u32 frame_plus_1)
 {
-    u32 start = edge_from(edge)->start, entry = edge->parked ? to->entry_parked : to->entry_host;
+    const struct block *from = edge_from(edge);
+    u32 start = from->start, entry = edge_entry(edge, from, to);
     unlink_outgoing(cache, edge);
     edge->to = low_pointer(to);
     edge->next = to->incoming;

@@ -49,6 +49,7 @@ struct edge {
                            parked); 0: same page */
     u8 index;           /* in block_edges() */
     bool parked : 1;    /* brings the flags parked (or dead), and enters the target's parked entry point */
+    bool loops : 1;     /* from the end of a block to its beginning: enters the loop's entry, if it has one */
     bool unhoisted : 1; /* leads to a block without hoisted checks (translator/hoist.c) */
 };
 /* The stub's first instruction is mov r11d, imm32. The imm32 is the address of the edge. */
@@ -133,7 +134,8 @@ struct block {
     u8 fix_count;
     u8 edge_count;
     u8 extent_count;
-    u8 long_jump; /* the mode number of its entry in cache.long_jump; 0: none */
+    u8 loop_entry; /* the same for edges of the block's own that loop (translator/loop.c); 0: none */
+    u8 long_jump;  /* the mode number of its entry in cache.long_jump; 0: none */
     bool rare, site, relocatable;
     bool dead : 1;
     bool touched : 1; /* struct block_facts */
@@ -156,6 +158,13 @@ static inline struct block *block_pointer(u32 p)
 static inline struct edge *edge_pointer(u32 p)
 {
     return meta_pointer(p);
+}
+
+/* Where this edge enters its target: an offset from `to->start`. */
+static inline u8 edge_entry(const struct edge *edge, const struct block *from, const struct block *to)
+{
+    if (edge->loops && edge->parked && from == to && to->loop_entry) return to->loop_entry;
+    return edge->parked ? to->entry_parked : to->entry_host;
 }
 
 /* The variable parts of a block, in this order. */

@@ -47,7 +47,7 @@ static void check_edge(const struct cache *cache, const struct block *from, cons
     const struct block *to = block_pointer(edge->to);
     want(!from->dead, "a dead block has a linked edge", from);
     want(is_live(cache, to), "an edge leads to a block that is dead or evicted", from);
-    want(leads == to->start + (edge->parked ? to->entry_parked : to->entry_host),
+    want(leads == to->start + edge_entry(edge, from, to),
          "an edge leads to another address than its target's entry", from);
     want(is_listed(edge), "an edge is not in its target's list", from);
 }

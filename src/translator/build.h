@@ -5,6 +5,7 @@
  *   hoist.c      hoisted checks: one check for several accesses
  *   access.c     the location of the flags; memory operands: address, check, slow path
  *   verify.c     memory operands and RSP of 64-bit code in a window
+ *   loop.c       checks hoisted out of loops there
  *   rewrite.c    the guest's instruction again, with its memory operand and ESP redirected
  *   special.c    segment and control registers, bit strings, CMPXCHG, LDMXCSR
  *   edge.c       the ways out of a block: edges, calls, returns, indirect branches
@@ -137,6 +138,7 @@ struct stub {
     bool jump;  /* STUB_INDIRECT: a JMP. Only where its target is not known to be canonical is that checked */
     u8 restore; /* STUB_STRING: 0, or log2(element size) + 1: ECX must be computed from the bytes in r11 */
     struct host_mem address;  /* STUB_SEGMENT: the guest address */
+    bool early;               /* STUB_SIDE: before the block has counted its instructions */
     u8 segment;               /* STUB_SEGMENT with `back`: the register with the number of its segment */
     bool source, destination; /* STUB_DELTA: the operands of the string instruction */
     bool flags;               /* STUB_STRING: at `back` the flags are in the host's EFLAGS */
@@ -162,6 +164,20 @@ struct verified {
     u16 root;
     u8 class; /* enum long_class */
     s64 offset;
+};
+
+/* An address that a loop advances by a constant (loop.c): a register, or base + index * scale. */
+struct loop_address {
+    u16 root;
+    u8 base, index, scale; /* base or index may be INSN_NO_REG */
+    u8 class;              /* enum long_class */
+    u8 anchor;             /* the instruction that reaches memory near the next one */
+    bool anchored;         /* it was emitted so */
+};
+struct loop {
+    struct loop_address address[4];
+    unsigned count;
+    u32 entry; /* arena offset */
 };
 
 struct build {
@@ -196,11 +212,16 @@ struct build {
     } peeked[MAX_PASSED + 2]; /* answers of plan_live_at() */
     unsigned peeked_count;
     bool hoists; /* checks are hoisted in this block */
+    bool loops;  /* checks of a window may be hoisted out of the block, if it is a loop (loop.c) */
     struct hoist_plan hoist;
     struct hoist_access access[BLOCK_MAX_INSNS][HOIST_SLOTS];
     struct verified verified[16];
     unsigned verified_count;
     struct value stack[BLOCK_MAX_INSNS + 1]; /* RSP before insn[n] */
+    struct value at_end[GPR_COUNT];          /* the registers behind the last instruction */
+    struct sum sum[MAX_SUMS];
+    unsigned sums;
+    struct loop loop;
     struct value anchor[8]; /* addresses in segments that are LONG_HIGH, for RSP (verify.c) */
     unsigned anchors;
     bool has_delta;             /* r13 has the delta of the window */
@@ -427,6 +448,23 @@ static inline struct host_mem mem_segment_class(u8 number)
     mem.disp = SEGMENT_CLASSES;
     return mem;
 }
+/* The class that the address of an access of insn[n] is expected to have: an enum long_class, or both. */
+u8 verify_guess(const struct build *b, unsigned n, const struct hoist_access *at, enum hoist_slot slot);
+/* Does insn[n] reach memory through the window? */
+bool verify_reaches_window(const struct build *b, unsigned n);
+/* Note that an address is known to lie in a segment of this class. */
+void verify_note(struct build *b, const struct hoist_access *at, u8 class);
+
+/* loop.c: hoist checks out of the planned block if it is a loop. */
+void loop_plan(struct build *b);
+/* Emit them. Behind them is the entry for the block's own edge. */
+void loop_begin(struct build *b);
+/* The current instruction reaches its memory operand through a segment of this class. */
+void loop_note_access(struct build *b, u8 class);
+/* Is this edge of the last instruction the loop's own? */
+bool loop_is_own_edge(const struct build *b, u64 eip);
+/* The loop's entry, an offset from the block's start; 0: none. */
+u8 loop_entry(const struct build *b);
 /* A block begins. */
 void verify_begin(struct build *b);
 /* The current instruction begins: does it leave r13 alone? */

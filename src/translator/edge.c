@@ -105,7 +105,8 @@ static struct edge *add_edge(struct build *b, struct stub *stub, u64 eip, bool p
 static struct stub *edge_begin(struct build *b, u64 eip)
 {
     struct stub *stub = stub_add(b, STUB_EDGE, 0);
-    add_edge(b, stub, eip, b->flags != FLAGS_HOST || !plan_live_at(b, eip));
+    bool loops = loop_is_own_edge(b, eip); /* then the flags are dead there */
+    add_edge(b, stub, eip, loops || b->flags != FLAGS_HOST || !plan_live_at(b, eip))->loops = loops;
     return stub;
 }
 
@@ -189,6 +190,11 @@ void emit_edge_stub(struct build *b, const struct stub *stub)
 
 /* --- out of the middle of a block --- */
 
+static void fix_here(struct build *b, u32 field)
+{
+    if (field) emit_here32(&b->e, field);
+}
+
 struct stub *emit_unhoisted_exit(struct build *b, u32 field)
 {
     struct stub *stub = stub_add(b, STUB_SIDE, field);
@@ -207,7 +213,7 @@ void emit_side_exit(struct build *b, u64 eip, u8 cc)
 /* In deterministic mode the block has counted the instructions that follow: take them back. */
 static void uncount_rest(struct build *b, const struct stub *stub, struct edge *edge)
 {
-    if (!b->v->deterministic) return;
+    if (!b->v->deterministic || stub->early) return;
     if (!edge->parked) emit_park_flags(&b->e);
     edge->parked = true;
     emit_sub64_mi8(&b->e, mem_frame(FRAME_ICOUNT), (u8)(b->count - stub->index - !edge->unhoisted));
@@ -218,8 +224,8 @@ void emit_side_stub(struct build *b, const struct stub *stub)
     struct edge *edge = edge_of(b, stub);
     u32 from = stub->from[0];
     if (!edge->patch) {
-        emit_here32(&b->e, from);
-        if (stub->from[1]) emit_here32(&b->e, stub->from[1]);
+        for (unsigned n = 0; n < ARRAY_SIZE(stub->from); n++)
+            fix_here(b, stub->from[n]);
         uncount_rest(b, stub, edge);
         if (edge->unhoisted) emit_count(b, &b->v->counters->hoists_failed);
         from = emit_jmp(&b->e);
@@ -468,11 +474,6 @@ void emit_return(struct build *b)
     flags_leave_host(b);
     if (b->t->config.count_hits) emit_count(b, &b->v->counters->returns_run);
     emit_ret_near(&b->e);
-}
-
-static void fix_here(struct build *b, u32 field)
-{
-    if (field) emit_here32(&b->e, field);
 }
 
 /* Without a site, the look-up missed. With a site, from[0]: something is pending, from[1]: another EIP, from[2]:

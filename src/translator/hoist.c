@@ -29,14 +29,6 @@
 
 /* --- values --- */
 
-/* A sum of two registers is a root too. */
-#define MAX_SUMS 16
-
-struct sum {
-    u16 root, base, index;
-    u8 scale;
-};
-
 struct values {
     bool wide; /* 64-bit mode */
     struct value reg[GPR_COUNT];
@@ -257,6 +249,11 @@ void hoist_plan(struct build *b)
         }
         b->stack[n + 1] = *rsp;
     }
+    for (unsigned n = 0; n < GPR_COUNT; n++)
+        b->at_end[n] = values.reg[n];
+    for (unsigned n = 0; n < values.sums; n++)
+        b->sum[n] = values.sum[n];
+    b->sums = values.sums;
 }
 
 /* --- emitting --- */

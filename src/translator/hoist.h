@@ -16,6 +16,13 @@ struct value {
     s64 offset; /* wraps at 32 bits outside 64-bit mode */
 };
 
+/* Root + index root * scale has a root of its own, if none of the roots changes. */
+struct sum {
+    u16 root, base, index; /* base 0: none */
+    u8 scale;
+};
+#define MAX_SUMS 16
+
 /* An instruction has at most two accesses that can belong to a group: its memory operand, and the stack. */
 enum hoist_slot { HOIST_OPERAND, HOIST_STACK, HOIST_SLOTS };
 

@@ -414,7 +414,13 @@ u64 translator_segment(struct vcpu *v, u64 linear, const u8 *site)
         known || (user && class == LONG_NONE && linear >> 32); /* the lowest segment may come later */
     u64 gpa = block_key(block).gpa + block_site(block, site[1]).guest;
     bool same = v->mode & MODE_SAME;
-    if (checked_learn(&t->checked, gpa, same, class, wrong)) cache_kill(&t->cache, block);
+    if (checked_learn(&t->checked, gpa, same, class, wrong)) {
+        struct block_key key = block_key(block);
+        key.mode &= ~MODE_UNHOISTED; /* the loop that led there expects this class, too (loop.c) */
+        struct block *loop = cache_find(&t->cache, &key);
+        if (loop && loop != block) cache_kill(&t->cache, loop);
+        cache_kill(&t->cache, block);
+    }
     return translator_step(v);
 }
 

@@ -67,6 +67,7 @@ static void emit_entries(struct build *b)
     } else {
         b->flags = FLAGS_DEAD;
     }
+    loop_begin(b);
     if (b->frame_next) {
         flags_clobber(b);
         compare_second_page(b);
@@ -207,6 +208,7 @@ static void finish(struct build *b)
     block->host_bytes = in_block(b, b->e.at);
     block->guest_bytes = b->guest_bytes;
     block->count = (u8)b->count;
+    block->loop_entry = loop_entry(b);
     block->extent_count = (u8)b->extent_count;
     block->relocatable = fix_suffices(b);
     block->fix_count = block->relocatable ? (u8)b->fix_count : 0;
@@ -278,7 +280,9 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
     b->t = t;
     b->key = *key;
     b->mode = key->mode & ~MODE_UNHOISTED;
-    b->hoists = !t->config.no_hoisting && b->mode == key->mode && (!(b->mode & MODE_WINDOW) || is_code64(b));
+    bool in_window = b->mode & MODE_WINDOW, is_hoisted = b->mode == key->mode;
+    b->hoists = !t->config.no_hoisting && (in_window ? is_code64(b) : is_hoisted);
+    b->loops = b->hoists && in_window && is_hoisted;
     verify_begin(b);
     b->frame_next = 0;
     b->stub_count = b->fix_count = 0;
@@ -290,6 +294,7 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
     b->callout_bytes = 0;
     if (t->log) name_in_log(b);
     if (!make_plan(v, b)) return NULL;
+    loop_plan(b);
     struct block *block = b->block = cache_next(&t->cache);
     *block = (struct block){.frame = (u32)(key->gpa >> PAGE_SHIFT), .eip = (u32)key->eip, .mode = key->mode};
     b->e = (struct emitter){.base = t->cache.arena.write, .at = (u32)t->cache.arena.used};

@@ -78,7 +78,7 @@ static const struct operand *memory_of(const struct insn *i)
     return NULL;
 }
 
-static bool reaches_window(const struct build *b, unsigned n)
+bool verify_reaches_window(const struct build *b, unsigned n)
 {
     const struct insn *i = &b->insn[n];
     if (!(b->mode & MODE_WINDOW) || !is_code64(b) || b->checked[n] || !has_plain_accesses(b, n)) return false;
@@ -89,7 +89,7 @@ static bool reaches_window(const struct build *b, unsigned n)
 
 bool has_long_window(const struct build *b)
 {
-    return reaches_window(b, b->n);
+    return verify_reaches_window(b, b->n);
 }
 
 /* Has the segment of this address a class at the moment? */
@@ -98,10 +98,10 @@ static enum long_class current_class(const struct build *b, u64 linear)
     return linear < CANONICAL_LOW_END ? tlb_segment(b->v->shadow->tlb, linear) : LONG_NONE;
 }
 
-static u8 guess(const struct build *b, const struct hoist_access *at, enum hoist_slot slot)
+u8 verify_guess(const struct build *b, unsigned n, const struct hoist_access *at, enum hoist_slot slot)
 {
     bool same = b->mode & MODE_SAME;
-    u8 learnt = checked_classes(&b->t->checked, b->key.gpa + b->offset[b->n], same);
+    u8 learnt = checked_classes(&b->t->checked, b->key.gpa + b->offset[n], same);
     if (at->root == ROOT_LOWEST) return LONG_SAME;
     if (slot == HOIST_OPERAND && learnt) return learnt;
     if (at->root >= 1 && at->root <= GPR_COUNT) { /* what a register held when the block began */
@@ -154,7 +154,7 @@ static void emit_test_class(struct build *b, u8 class, struct host_mem entry)
 
 void verify_test_class(struct build *b, u8 scratch, u8 address, u8 class)
 {
-    emit_segment_number(b, scratch, address);
+    verify_segment_number(b, scratch, address);
     emit_test_class(b, class, mem_segment_class(scratch));
 }
 
@@ -193,7 +193,7 @@ static struct stub *check(struct build *b, struct hoist_access *at, struct host_
     return miss;
 }
 
-static void note_verified(struct build *b, const struct hoist_access *at, u8 class)
+void verify_note(struct build *b, const struct hoist_access *at, u8 class)
 {
     if (at->root == ROOT_NONE || b->verified_count == ARRAY_SIZE(b->verified)) return;
     b->verified[b->verified_count++] =
@@ -275,8 +275,9 @@ bool verify_is_plain_slot(const struct build *b, unsigned n)
     const struct operand *o = &i->op[0];
     bool moves = (i->row->emitter == EMITTER_push || i->row->emitter == EMITTER_pop) && i->stack_access == 8;
     bool plain = o->kind == OPND_IMM || (o->kind == OPND_REG && o->reg != REG_ESP);
-    return follows_stack(b) && b->decision[n] == BY_EMITTER && moves && plain && reaches_window(b, n) &&
-           b->access[n][HOIST_STACK].root && is_near(b->stack[n], at_entry, LONG_SLACK);
+    return follows_stack(b) && b->decision[n] == BY_EMITTER && moves && plain &&
+           verify_reaches_window(b, n) && b->access[n][HOIST_STACK].root &&
+           is_near(b->stack[n], at_entry, LONG_SLACK);
 }
 
 /* Does the instruction reach memory in this slot whenever it ends? Masked moves, for one, may not. */
@@ -293,7 +294,8 @@ static bool is_reached_soon(const struct build *b, struct value rsp)
         for (enum hoist_slot slot = 0; slot < HOIST_SLOTS; slot++) {
             const struct hoist_access *to = &b->access[n][slot];
             struct value at = {to->root, to->offset};
-            if (is_near(at, rsp, LONG_SLACK) && is_certain(b, n, slot) && reaches_window(b, n)) return true;
+            if (is_near(at, rsp, LONG_SLACK) && is_certain(b, n, slot) && verify_reaches_window(b, n))
+                return true;
         }
         bool follows = b->passed[n] && b->insn[n].row->emitter == EMITTER_jump;
         if (isa_ends_block(&b->insn[n]) && !follows) return false;
@@ -311,7 +313,7 @@ static void check_stack(struct build *b, unsigned behind)
     struct stub *step = stub_add(b, STUB_STEP, emit_jcc(&b->e, CC_Z));
     if (behind) step->eip = b->next_eip;
     step->index += behind;
-    note_verified(b, &(struct hoist_access){.root = rsp.root, .offset = rsp.offset}, LONG_HIGH);
+    verify_note(b, &(struct hoist_access){.root = rsp.root, .offset = rsp.offset}, LONG_HIGH);
     anchor(b, rsp);
 }
 
@@ -341,7 +343,7 @@ void verify_begin(struct build *b)
     b->verified_count = b->anchors = 0;
     b->has_delta = false;
     b->rsp_away = 0;
-    if (follows_stack(b)) note_verified(b, &(struct hoist_access){.root = ROOT_STACK}, LONG_HIGH);
+    if (follows_stack(b)) verify_note(b, &(struct hoist_access){.root = ROOT_STACK}, LONG_HIGH);
 }
 
 void verify_instruction(struct build *b)
@@ -368,7 +370,7 @@ static struct host_mem access_verified(struct build *b, const struct hoist_acces
 {
     settle_flags(b);
     const struct verified *known = find_verified(b, at);
-    u8 class = known ? known->class : guess(b, at, slot);
+    u8 class = known ? known->class : verify_guess(b, b->n, at, slot);
     if (class == LONG_EITHER) {
         ea = check_either(b, &(struct hoist_access){.root = at->root, .offset = at->offset}, ea);
     } else if (!known) {
@@ -376,9 +378,10 @@ static struct host_mem access_verified(struct build *b, const struct hoist_acces
             ea = in_one_register(b, ea); /* the delta needs the index */
         struct hoist_access verified = *at;
         check(b, &verified, ea, class, NULL);
-        note_verified(b, &verified, class);
+        verify_note(b, &verified, class);
     }
     b->site[b->n].parked = b->flags != FLAGS_HOST;
+    if (class != LONG_EITHER && slot == HOIST_OPERAND) loop_note_access(b, class);
     if (class == LONG_HIGH && is_certain(b, b->n, slot)) anchor(b, (struct value){at->root, at->offset});
     if (class == LONG_HIGH) ea = add_delta(b, ea);
     ea.window = WINDOW_LONG;
