@@ -10,7 +10,7 @@
  *                     others of a window that has the lowest one
  *     LONG_HIGH       at the sum of its address and the delta, a negative multiple of 4 GB
  *
- * Before an access translated code *verifies* its address A: bits 32 to 47 of A are the index of the class that the
+ * Before an access translated code *verifies* its address A: bits 32 to 63 of A, as an index, find the class that the
  * code was translated for (translator/verify.c).
  *
  * A program at a fixed address lies in the lowest segment, so nearly all of its pointers have the same class if its
@@ -26,8 +26,10 @@
  *    to 63 of A are zero, A lies in a reserved segment, and A + k + delta in it or in its guards: on both sides of a
  *    segment LONG_GUARD bytes are another reserved segment of the same window and class, or reserved and never mapped.
  *    (Below address 0, where the low segment has no guard, user code of the host can reach nothing.) If one of these
- *    bits is set, then so it is in A + k + delta, because |delta| < 2^47 and A's low 48 bits plus delta are positive;
- *    bit 47 is clear there, so the address is not canonical. Code of compatibility mode: a 32-bit sum in the lowest
+ *    bits is set, the index lies outside the table, and what is found there means nothing. But then A is 2^48 at least,
+ *    and |k + delta| < 2^47, so A + k + delta is not in the lower half of the host's addresses, where all that user code
+ *    can reach is: the access faults. (If it wraps at 2^64, it is below LONG_REACH. A with the delta 0 alone can do so,
+ *    and there is only the lowest segment of the window.) Code of compatibility mode: a 32-bit sum in the lowest
  *    segment, and LONG_GUARD bytes behind it that are never mapped. The host's GS base, which its operands name, is 0
  *    (long_window_set_base()).
  *    RSP is verified where it changes, not where it is used. While code with MODE_STACK_HIGH runs, RSP is at most

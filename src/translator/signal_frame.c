@@ -49,8 +49,9 @@ static bool is_guests(const struct vcpu *v, int signal, const siginfo_t *info, c
     /* In 64-bit code an address that is not canonical, too. */
     if (regs[REG_TRAPNO] == TRAP_STACK_SEGMENT) return v->mode & MODE_CODE64;
     if (regs[REG_TRAPNO] != TRAP_PAGE_FAULT) return false;
-    return v->mode & MODE_LONG ? long_window_holds(v->shadow, address)
-                               : shadow_window_holds(v->shadow, address);
+    if (!(v->mode & MODE_LONG)) return shadow_window_holds(v->shadow, address);
+    /* A kernel's address, plus the delta, may be one of the host's kernel. */
+    return address >= CANONICAL_LOW_END || long_window_holds(v->shadow, address);
 }
 
 /* A repeated string instruction has window addresses in RSI and RDI (string.c): turn them into guest addresses. */

@@ -427,6 +427,7 @@ bool verify_stack(struct build *b, struct host_mem *slot)
 void emit_segment_stub(struct build *b, const struct stub *stub)
 {
     if (stub->back) {
+        emit_movzx16(&b->e, stub->segment, stub->segment); /* here a fault would belong to no instruction */
         emit_test_class(b, LONG_SAME, mem_segment_class(stub->segment));
         emit_fix32(&b->e, emit_jcc(&b->e, CC_NZ), stub->back);
     }

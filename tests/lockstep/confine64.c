@@ -7,10 +7,11 @@
  * shelters the FPU state. In between page tables change, with INVLPG or a load of CR3, and other PCIDs and another root
  * with the same pages are loaded, which keep what the PCID has cached if it may be kept.
  *
- *     confine64 [--seed N] [--count N] [--kernel | --compat]
+ *     confine64 [--seed N] [--count N] [--kernel | --compat | --unchecked]
  *
  * With --kernel the code runs at CPL 0, where it has no window. With --compat it is 32-bit code in compatibility mode,
- * and the host's GS base, which the operands of that code name, is not 0 at first.
+ * and the host's GS base, which the operands of that code name, is not 0 at first. With --unchecked, instructions go on
+ * to use the window however often they fault there; else most of them soon do not (translator/checked.h).
  */
 #include "machine64.h"
 #include "random64.h"
@@ -65,7 +66,7 @@ struct state {
     _Alignas(16) u8 fx[FX_YMM_END64];
 };
 
-static bool kernel, compat;
+static bool kernel, compat, unchecked;
 
 /* --- the guest --- */
 
@@ -450,11 +451,120 @@ static void generate_stack(struct program *p)
     put(p, 0x0b);
 }
 
+/* The registers of a loop: an address that it uses and an index that starts at 0, both of which it may advance, and
+ * another address. */
+enum { LOOP_AT = REG_ESI, LOOP_INDEX = REG_EBP, LOOP_OTHER = REG_EBX };
+
+/* How far a loop goes in a turn: little, about what an access licenses, or to other segments. */
+static u32 loop_distance(void)
+{
+    static const u32 edges[] = {PAGE_SIZE, LONG_SLACK, LONG_SLACK + 8, LONG_REACH, LONG_GUARD + PAGE_SIZE,
+                                1u << 31};
+    return random64_chance(50) ? (u32)random64_below(4) * 8 : edges[random64_below(ARRAY_SIZE(edges))];
+}
+
+/* MOV or ADD between RAX and [at + displacement], [at + index * scale + displacement] or [other]. */
+static void put_loop_access(struct program *p)
+{
+    static const u8 opcodes[] = {0x8b, 0x8b, 0x89, 0x03, 0x01};
+    unsigned shape = (unsigned)random64_below(8), base = shape == 7 ? LOOP_OTHER : LOOP_AT;
+    put_rex(p, 0x48);
+    put(p, opcodes[random64_below(ARRAY_SIZE(opcodes))]);
+    put(p, shape < 4 ? 0x44 : 0x40 | base);
+    if (shape < 4) put(p, shape << 6 | LOOP_INDEX << 3 | base);
+    put(p, (u8)(random64_below(32) - 16));
+}
+
+static void put_loop_step(struct program *p)
+{
+    unsigned way = (unsigned)random64_below(8);
+    put_rex(p, 0x48);
+    if (way < 5) { /* ADD or SUB at or index, imm32 */
+        put(p, 0x81);
+        put(p, (random64_chance(70) ? 0xc0 : 0xe8) | (way < 3 ? LOOP_AT : LOOP_INDEX));
+        put_value(p, loop_distance(), 4);
+    } else if (way < 7) { /* MOV or XCHG at, other */
+        put(p, way == 5 ? 0x89 : 0x87);
+        put(p, 0xc0 | LOOP_OTHER << 3 | LOOP_AT);
+    } else { /* MOV at, [other] */
+        put(p, 0x8b);
+        put(p, LOOP_AT << 3 | LOOP_OTHER);
+    }
+}
+
+/* TEST other, other, and a jump to the beginning */
+static void put_loop_exit(struct program *p, unsigned begin)
+{
+    static const u8 opcodes[] = {0x79, 0x79, 0x78, 0x74}; /* JNS, JS, JZ */
+    put_rex(p, 0x48);
+    put(p, 0x85);
+    put(p, 0xc0 | LOOP_OTHER << 3 | LOOP_OTHER);
+    put(p, opcodes[random64_below(ARRAY_SIZE(opcodes))]);
+    put(p, (u8)(begin - (p->bytes + 1)));
+}
+
+static void put_loop_body(struct program *p, unsigned begin)
+{
+    /* The jump leaves out what the last jump to the beginning relies on: MOV rax, [at] ; ADD at, -80000000h ; the jump ;
+     * MOV rax, [at]. The address that the loop goes on with is loaded, and may have another class: MOV rax, [at] ;
+     * MOV at, [other] ; MOV rax, [at]. */
+    static const u8 load[] = {0x48, 0x8b, LOOP_AT}, next[] = {0x48, 0x8b, LOOP_AT << 3 | LOOP_OTHER},
+                    add[] = {0x48, 0x81, 0xc0 | LOOP_AT, 0, 0, 0, 0x80};
+    unsigned shape = (unsigned)random64_below(6);
+    for (unsigned n = 0; n < sizeof(load) && shape < 2; n++)
+        put(p, load[n]);
+    for (unsigned n = 0; n < sizeof(add) && shape == 0; n++)
+        put(p, add[n]);
+    if (shape == 0) put_loop_exit(p, begin);
+    for (unsigned n = 0; n < sizeof(next) && shape == 1; n++)
+        put(p, next[n]);
+    for (unsigned n = 0; n < sizeof(load) && shape < 2; n++)
+        put(p, load[n]);
+    if (shape < 2) return;
+    for (unsigned n = 1 + (unsigned)random64_below(4); n--;)
+        random64_chance(60) ? put_loop_access(p) : put_loop_step(p);
+    if (random64_chance(30)) {
+        put_loop_exit(p, begin);
+        put_loop_access(p);
+    }
+    if (random64_chance(50)) put_loop_step(p);
+}
+
+/* Some turns of a block that jumps to its beginning. */
+static void generate_loop(struct program *p)
+{
+    if (random64_chance(30)) put_mov(p, LOOP_AT, valid()); /* otherwise other ones in each run */
+    if (random64_chance(50)) { /* MOV [other], rax: an address that the loop may load */
+        put_mov(p, REG_EAX, valid());
+        put_rex(p, 0x48);
+        put(p, 0x89);
+        put(p, REG_EAX << 3 | LOOP_OTHER);
+    }
+    put_mov(p, LOOP_INDEX, 0);
+    put_mov(p, REG_ECX, 2 + random64_below(8));
+    put(p, 0x75); /* JNZ to the next instruction: the loop is a block of its own */
+    put(p, 0);
+    unsigned begin = p->bytes;
+    put_loop_body(p, begin);
+    put_rex(p, 0x48);
+    put(p, 0x83); /* SUB rcx, 1 */
+    put(p, 0xc0 | 5 << 3 | REG_ECX);
+    put(p, 1);
+    put(p, 0x75); /* JNZ */
+    put(p, (u8)(begin - (p->bytes + 1)));
+    put(p, 0x0f);
+    put(p, 0x0b);
+}
+
 static void generate(struct program *p, const struct rig *rig)
 {
     p->bytes = 0;
     if (random64_chance(30)) {
         generate_stack(p);
+        return;
+    }
+    if (random64_chance(30)) {
+        generate_loop(p);
         return;
     }
     for (unsigned n = 1 + (unsigned)random64_below(12); n--;) {
@@ -638,14 +748,16 @@ static void note(struct events *events, enum event event, const u64 arg[4])
 int main(int argc, char **argv)
 {
     struct events events = {note};
-    const struct own_option own[] = {
-        {.name = "kernel", .flag = &kernel}, {.name = "compat", .flag = &compat}, {0}};
+    const struct own_option own[] = {{.name = "kernel", .flag = &kernel},
+                                     {.name = "compat", .flag = &compat},
+                                     {.name = "unchecked", .flag = &unchecked},
+                                     {0}};
     struct random_run programs = {.seed = 1, .count = 20000};
     if (!random_run_parse(&programs, own, argc, argv)) return 2;
     random64_seed(programs.seed);
     struct translator_config config = translator_defaults();
     struct rig *interpreter = rig_create(), *translator = rig_create();
-    config.exact_flags = true;
+    config.no_checked_sites = unchecked;
     translator->vcpu.deterministic = true;
     translator->translated_code_written = translator_code_written;
     translator->shadow.windows = WINDOWS_ALWAYS;
