@@ -12,12 +12,14 @@ SCRIPT has a step a line (what begins with # is a comment):
     idle NAME SECONDS     note how much of a processor the program takes in that time, in percent
     exit SECONDS          until the program ends by itself
 
-The report has "NAME_s WALL" and "NAME_cpu_s CPU" for stamps, and "status N". Our exit status is the program's; 124 when it
-had to be ended because something did not come, which is said on standard error.
+The report has "NAME_s WALL" and "NAME_cpu_s CPU" for stamps, "status N", and "peak_kb N", the most memory that it had.
+Our exit status is the program's; 124 when it had to be ended because something did not come, which is said on standard
+error.
 """
 import argparse
 import os
 import re
+import resource
 import selectors
 import subprocess
 import sys
@@ -113,6 +115,7 @@ def main():
         talk.program.stdout.close()
         ended = talk.program.wait()
         talk.report.append("end_s %.3f" % (time.monotonic() - talk.begin))
+        talk.report.append("peak_kb %d" % resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
     if status is None:
         status = ended if ended >= 0 else 128 - ended
     with open(given.report, "w") as report:
