@@ -26,11 +26,11 @@
 #include <time.h>
 
 enum {
-    PROMOTE_CYCLES = 50 << 20, /* user cycles between two decisions about a space without a window */
+    PROMOTE_CYCLES = 16 << 20, /* user cycles between two decisions about a space without a window */
     REVIEW_CYCLES = 40 << 20,  /* user cycles between two reviews of a promoted space */
     /* What a page of the process costs until its window ends, besides host page faults of new pages. */
     PAGE_CYCLES = 40000,
-    LIFE = 12,
+    LIFE = 4,
     SHARE = 5,   /* with a window */
     STEADY = 20, /* before it */
     SAVED = 6,

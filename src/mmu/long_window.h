@@ -27,11 +27,11 @@
  *    segment LONG_GUARD bytes are another reserved segment of the same window and class, or reserved and never mapped.
  *    (Below address 0, where the low segment has no guard, user code of the host can reach nothing.) If one of these
  *    bits is set, the index lies outside the table, and what is found there means nothing. But then A is 2^48 at least,
- *    and |k + delta| < 2^47, so A + k + delta is not in the lower half of the host's addresses, where all that user code
- *    can reach is: the access faults. (If it wraps at 2^64, it is below LONG_REACH. A with the delta 0 alone can do so,
- *    and there is only the lowest segment of the window.) Code of compatibility mode: a 32-bit sum in the lowest
- *    segment, and LONG_GUARD bytes behind it that are never mapped. The host's GS base, which its operands name, is 0
- *    (long_window_set_base()).
+ *    and |k + delta| < 2^47, so A + k + delta is not in the lower half of the host's addresses, where everything lies
+ *    that user code can reach: the access faults. (If it wraps at 2^64, it is below LONG_REACH. Only A with the delta 0
+ *    can do so, and only the lowest segment of the window is there.) Code of compatibility mode: a 32-bit sum in the
+ *    lowest segment, and LONG_GUARD bytes behind it that are never mapped. The host's GS base, which its operands name,
+ *    is 0 (long_window_set_base()).
  *    RSP is verified where it changes, not where it is used. While code with MODE_STACK_HIGH runs, RSP is at most
  *    LONG_SLACK from a segment that is LONG_HIGH whenever a block begins, and in such a segment when C code enters
  *    translated code; within the block, it licenses accesses like a verified address. So a block that changes RSP

@@ -57,8 +57,7 @@ static inline u64 tlb_exec_word(u64 linear, u32 frame)
 #define TLB_TABLE_BYTES sizeof(struct tlb_slot[TLB_ENTRIES])
 
 /* Of each 4 GB of 48 bits of linear address: its enum long_class (long_window.h). And for translated code, which tests
- * for one class with fewer micro-operations than it compares: is it LONG_SAME, is it LONG_HIGH? 0: no, TLB_IS_CLASS: yes.
- */
+ * for one class with fewer micro-operations than it compares: is it LONG_SAME, is it LONG_HIGH? 0 or TLB_IS_CLASS. */
 #define TLB_SEGMENTS 65536u
 #define TLB_IS_CLASS 0xff
 struct tlb_segments {

@@ -168,8 +168,8 @@ static void store_guests(struct build *b, const struct insn *i, const struct gue
             gpr_store(b, gpr_number(&i->op[n]), guests->host[n]);
 }
 
-/* ADD to CMP and TEST of two registers have two encodings. If the register in ModRM.reg rests in the vCPU and the one in
- * ModRM.rm does not, *turned becomes the other one, in which the first register may stay there. Returns it, or i. */
+/* ADD to CMP and TEST of two registers have two encodings. If the register in ModRM.reg rests in the vCPU and the one
+ * in ModRM.rm does not, *turned becomes the other one, in which the first register may stay there. Returns it, or i. */
 static const struct insn *turn(const struct insn *i, struct insn *turned)
 {
     bool alu = i->opcode < 0x40 && (i->opcode & 7) < 4, test = (i->opcode & 0xfe) == 0x84;

@@ -186,8 +186,8 @@ static void repeat_in_window(struct build *b, bool source, bool destination, boo
 
 /* In a window of 64-bit code: the segment of each operand is verified (verify.c), and licenses what the instruction
  * reaches from there (long_window.h, invariant 1). Either class will do, but one of them is expected, because a delta
- * that depends on the address would delay the instruction. The handler of a host page fault turns RSI and RDI into guest
- * addresses by r9 and r10. */
+ * that depends on the address would delay the instruction. The handler of a host page fault turns RSI and RDI into
+ * guest addresses by r9 and r10. */
 static bool long_window_reaches(const struct build *b)
 {
     return (b->mode & MODE_WINDOW) && is_code64(b) && !b->checked[b->n];

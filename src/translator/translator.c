@@ -4,15 +4,17 @@
 #include "translator.h"
 
 #include "build.h"
+#include "cpu/cpuid.h"
 #include "signal_frame.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct translator_config translator_defaults(void)
 {
-    return (struct translator_config){.cache_bytes = 96u << 20, .block_limit = BLOCK_MAX_INSNS};
+    return (struct translator_config){.cache_bytes = 128u << 20, .block_limit = BLOCK_MAX_INSNS};
 }
 
 /* The arena must hold a few of the longest blocks. */
@@ -23,6 +25,12 @@ _Static_assert(offsetof(struct segment, comparable) == offsetof(struct segment, 
 _Static_assert(FRAME_THUNK_COUNT >= THUNK_COUNT, "room for the thunks");
 _Static_assert(FRAME_GPR_HIGH >= -128 && FRAME_HOISTED <= 127,
                "an 8-bit displacement reaches R8 to R15, the thunks, the tables and the first holder");
+
+static bool host_has_bmi2(void)
+{
+    u32 a, b, c, d;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & F7B_BMI2);
+}
 
 int translator_init(struct vcpu *v, const struct translator_config *config)
 {
@@ -52,7 +60,7 @@ int translator_init(struct vcpu *v, const struct translator_config *config)
         free(t);
         return error;
     }
-    t->has_bmi2 = __builtin_cpu_supports("bmi2");
+    t->has_bmi2 = host_has_bmi2();
     v->engine = t;
     v->instruments.code_point_set = translator_code_point_set;
     v->scratch.jump_table = (u64)(uintptr_t)t->cache.jump;
