@@ -17,6 +17,7 @@
 #include "cpuid.h"
 
 #include "fxsave.h"
+#include "host_probe.h"
 #include "pvclock.h"
 
 #include <cpuid.h>
@@ -168,15 +169,6 @@ static void inherit(struct cpu_model *m, const struct cpu_model *base)
 #undef DEFAULT
 }
 
-/* Hygon's CPUs are AMD's design. */
-static bool host_is_amd(void)
-{
-    enum { HYGON_EBX = 0x6f677948 }; /* "Hygo" */
-    u32 a, b = 0, c, d;
-    __get_cpuid(0, &a, &b, &c, &d);
-    return b == signature_AMD_ebx || b == HYGON_EBX;
-}
-
 /* Do the host's CPU and kernel have AVX and its state (SDM 1 14.3)? `f1_ecx`: of the host's leaf 1. */
 static bool host_has_avx(u32 f1_ecx)
 {
@@ -225,6 +217,7 @@ static __attribute__((constructor)) void complete_models(void)
     }
     __get_cpuid(0x80000001, &a, &b, &x1_ecx, &unused);
     __get_cpuid(0x80000007, &a, &b, &c, &x7_edx); /* the guest's TSC is the host's */
+    bool cvtpi2ps_waits = host_cvtpi2ps_waits(), sha_is_aligned = (f7_ebx & F7B_SHA) && host_sha_is_aligned();
     for (unsigned i = 0; i < ARRAY_SIZE(models); i++)
         if (models[i].base) inherit(&models[i].model, cpu_model_find(models[i].base));
     for (unsigned i = 0; i < ARRAY_SIZE(models); i++) {
@@ -238,7 +231,8 @@ static __attribute__((constructor)) void complete_models(void)
         if (!(m->f1_ecx & F1C_XSAVE)) m->xsave_eax = 0;
         m->x1_ecx &= x1_ecx | X1C_LAHF;
         m->x7_edx &= x7_edx;
-        m->cvtpi2ps_waits = !host_is_amd();
+        m->cvtpi2ps_waits = cvtpi2ps_waits;
+        m->sha_is_aligned = sha_is_aligned;
         /* Kernels trust an invariant TSC without checking it if this register exists. */
         if (!(m->x7_edx & X7D_INVARIANT_TSC)) m->f7_ebx &= ~(u32)F7B_TSC_ADJUST;
         if (m->is_level) m->lacks = first_lost(&before, m);

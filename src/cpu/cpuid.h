@@ -100,9 +100,13 @@ struct cpu_model {
     bool cpuid_faulting; /* CPUID can be made to raise #GP above CPL 0 (msr.c) */
     const char *lacks;   /* such a feature that the host does not have; NULL: it has all of them */
     u8 maxphyaddr;
-    /* The host's: CVTPI2PS of memory raises pending x87 exceptions. On Intel's CPUs it does (SDM 2A CVTPI2PS); on AMD's
-     * only the form with an MMX register does (AMD APM 5 CVTPI2PS). */
+    /* The host's, as translated code runs its instructions (host_probe.h). CVTPI2PS of memory raises pending x87
+     * exceptions on most of Intel's CPUs (SDM 2A CVTPI2PS). On AMD's (AMD APM 5 CVTPI2PS) and on Intel's of 2023
+     * (family 6, model CFh) only the form with an MMX register does. */
     bool cvtpi2ps_waits;
+    /* Misaligned memory operands of the SHA instructions raise #GP on Intel's CPUs (SDM 2A table 2-21, type 4), and not
+     * on AMD's. */
+    bool sha_is_aligned;
 };
 
 /* The family in the signature of leaf 1, with the extended family added. */

@@ -341,7 +341,8 @@ int insn_decode(struct insn *insn, const u8 *bytes, unsigned available, enum cod
         insn->row = too_long ? &isa_row_too_long : &isa_row_ud;
         return 0;
     }
-    /* With REX.B, 90h is XCHG R8, rAX also behind F3h (SDM 2B PAUSE): to Zydis it is PAUSE. CS has no effect here. */
+    /* With REX.B, 90h is XCHG R8, rAX (SDM 2D XCHG) also behind F3h on most CPUs. To Zydis and to Intel's CPUs of 2023
+     * (family 6, model CFh) it is PAUSE. CS has no effect here. */
     if (z.mnemonic == ZYDIS_MNEMONIC_PAUSE && (z.attributes & ZYDIS_ATTRIB_HAS_REX) && z.raw.rex.B) {
         u8 plain[INSN_MAX_BYTES];
         for (unsigned n = 0; n < z.length; n++)

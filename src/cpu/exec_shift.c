@@ -26,13 +26,25 @@ static inline __attribute__((always_inline)) void double_shift(struct vcpu *v, c
     flags_unpack(v, flags);
 }
 
+/* A register rotated by an immediate may differ in OF (host_alu.h). */
+static bool is_register_by_immediate(const struct insn *i)
+{
+    return i->op[0].kind == OPND_REG && i->op[1].kind == OPND_IMM;
+}
+
 void exec_rol(struct vcpu *v, const struct insn *i)
 {
-    shift(v, i, host_rol);
+    if (is_register_by_immediate(i))
+        shift(v, i, host_rol_immediate);
+    else
+        shift(v, i, host_rol);
 }
 void exec_ror(struct vcpu *v, const struct insn *i)
 {
-    shift(v, i, host_ror);
+    if (is_register_by_immediate(i))
+        shift(v, i, host_ror_immediate);
+    else
+        shift(v, i, host_ror);
 }
 void exec_rcl(struct vcpu *v, const struct insn *i)
 {

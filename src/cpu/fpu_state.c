@@ -280,6 +280,29 @@ bool fpu_execute(struct vcpu *v, struct thunk_frame *frame)
     return !frame->raised;
 }
 
+/* --- questions to the host's CPU (host_probe.c) --- */
+
+void fpu_try_cvtpi2ps(u64 *resume)
+{
+    static const u64 integers;
+    static const u16 zero_divide_unmasked = 0x37b;
+    __asm__ volatile("fninit\n\tfldcw %1\n\tfldz\n\tfld1\n\tfdiv %%st(1), %%st\n\t"
+                     "lea 1f(%%rip), %%rax\n\tmov %%rax, %0\n\tcvtpi2ps %2, %%xmm0\n1:\tfnclex"
+                     : "=m"(*resume)
+                     : "m"(zero_divide_unmasked), "m"(integers)
+                     : "rax");
+    host_default();
+}
+
+void fpu_try_sha(u64 *resume)
+{
+    static _Alignas(16) const u8 operand[32];
+    __asm__ volatile("lea 1f(%%rip), %%rax\n\tmov %%rax, %0\n\tsha256msg1 1+%1, %%xmm0\n1:"
+                     : "=m"(*resume)
+                     : "m"(operand)
+                     : "rax");
+}
+
 /* --- parts of it --- */
 
 bool fpu_error_pending(const struct vcpu *v)

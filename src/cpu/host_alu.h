@@ -23,6 +23,8 @@
 /* Shifted by CL. */
 #define HOST_SHIFT(X)                                                                                        \
     X(rol, "rol") X(ror, "ror") X(rcl, "rcl") X(rcr, "rcr") X(shl, "shl") X(shr, "shr") X(sar, "sar")
+/* Rotated by an immediate. */
+#define HOST_ROTATE(X) X(rol, "rol") X(ror, "ror")
 /* Two operands of 16, 32 or 64 bits. Some instructions leave the first one unchanged. */
 #define HOST_WIDE(X)                                                                                         \
     X(bt, "bt")                                                                                              \
@@ -74,6 +76,47 @@
             RUN(text "b %%cl, %b[a]", "c"(count));                                                           \
         return a;                                                                                            \
     }
+#define COUNTS_8(X, instruction, n)                                                                          \
+    X(instruction, n)                                                                                        \
+    X(instruction, n + 1)                                                                                    \
+    X(instruction, n + 2)                                                                                    \
+    X(instruction, n + 3)                                                                                    \
+    X(instruction, n + 4)                                                                                    \
+    X(instruction, n + 5)                                                                                    \
+    X(instruction, n + 6)                                                                                    \
+    X(instruction, n + 7)
+#define COUNTS_32(X, instruction, n)                                                                         \
+    COUNTS_8(X, instruction, n)                                                                              \
+    COUNTS_8(X, instruction, n + 8)                                                                          \
+    COUNTS_8(X, instruction, n + 16)                                                                         \
+    COUNTS_8(X, instruction, n + 24)
+#define ROTATE_CASE(instruction, n)                                                                          \
+    case n: RUN(instruction, [count] "i"(n)); break;
+/* OF is undefined behind counts other than 1 (SDM 2B RCL/RCR/ROL/ROR). Intel's CPUs of 2023 leave it unchanged if the
+ * operand is a register and the count an immediate, and change it in all other forms. */
+#define ROTATE(name, text)                                                                                   \
+    static inline u64 host_##name##_immediate(u64 *flags, u64 a, u32 count, unsigned bytes)                  \
+    {                                                                                                        \
+        if (bytes == 8) {                                                                                    \
+            switch (count & 63) {                                                                            \
+                COUNTS_32(ROTATE_CASE, text "q %[count], %q[a]", 0)                                          \
+                COUNTS_32(ROTATE_CASE, text "q %[count], %q[a]", 32)                                         \
+            }                                                                                                \
+        } else if (bytes == 4) {                                                                             \
+            switch (count & 31) {                                                                            \
+                COUNTS_32(ROTATE_CASE, text "l %[count], %k[a]", 0)                                          \
+            }                                                                                                \
+        } else if (bytes == 2) {                                                                             \
+            switch (count & 31) {                                                                            \
+                COUNTS_32(ROTATE_CASE, text "w %[count], %w[a]", 0)                                          \
+            }                                                                                                \
+        } else {                                                                                             \
+            switch (count & 31) {                                                                            \
+                COUNTS_32(ROTATE_CASE, text "b %[count], %b[a]", 0)                                          \
+            }                                                                                                \
+        }                                                                                                    \
+        return a;                                                                                            \
+    }
 #define WIDE(name, text)                                                                                     \
     static inline u64 host_##name(u64 *flags, u64 a, u64 b, unsigned bytes)                                  \
     {                                                                                                        \
@@ -99,17 +142,23 @@
 HOST_BINARY(BINARY)
 HOST_UNARY(UNARY)
 HOST_SHIFT(SHIFT)
+HOST_ROTATE(ROTATE)
 HOST_WIDE(WIDE)
 HOST_DOUBLE_SHIFT(DOUBLE_SHIFT)
 #undef RUN
 #undef BINARY
 #undef UNARY
 #undef SHIFT
+#undef ROTATE
+#undef ROTATE_CASE
+#undef COUNTS_8
+#undef COUNTS_32
 #undef WIDE
 #undef DOUBLE_SHIFT
 #undef HOST_BINARY
 #undef HOST_UNARY
 #undef HOST_SHIFT
+#undef HOST_ROTATE
 #undef HOST_WIDE
 #undef HOST_DOUBLE_SHIFT
 

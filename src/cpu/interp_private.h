@@ -54,5 +54,9 @@ void fpu_snapshot_high(struct vcpu *v);
 void fxsave_tidy(u8 *image);
 /* From here on the upper halves of the YMM registers belong to the state. They are 0 at first. */
 void fpu_extend(struct vcpu *v);
+/* One instruction on the host, for host_probe.c: CVTPI2PS of memory with an x87 exception pending; a SHA instruction
+ * with a misaligned operand. *resume is the address behind it. The guest's state must not be live. */
+void fpu_try_cvtpi2ps(u64 *resume);
+void fpu_try_sha(u64 *resume);
 
 #endif

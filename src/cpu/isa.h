@@ -57,8 +57,10 @@ enum isa_traits {
     ISA_COPIES = 1 << 12,
     ISA_ADDS = 1 << 13,
     ISA_SUBTRACTS = 1 << 14,
-    /* A memory operand of 16 bytes need not be aligned (SDM 2A table 2-21, type 4). */
+    /* A memory operand of 16 bytes need not be aligned (SDM 2A table 2-21, type 4): on no CPU; on some CPU models
+     * (cpu_model.sha_is_aligned). */
     ISA_UNALIGNED = 1 << 15,
+    ISA_MAY_BE_UNALIGNED = 1 << 25,
     ISA_SHIFTS = 1 << 16, /* by the last operand; a count of zero leaves the flags unchanged */
     /* AF is 0 behind it on every x86 CPU, although SDM 2 says undefined; a unit test checks the host's. */
     ISA_CLEARS_AF = 1 << 17,

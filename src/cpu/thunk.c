@@ -9,6 +9,7 @@
  * in translated code. Pending #MF was checked before, and the bounce buffer raises no fault.
  */
 #include "base/hash.h"
+#include "cpuid.h"
 #include "exec.h"
 #include "host_alu.h"
 #include "interp_private.h"
@@ -194,16 +195,18 @@ static void frame_commit(const struct thunk_frame *f, struct vcpu *v, const stru
 }
 
 /* Must the operand be aligned? With VEX it is the exception, without the rule for operands of 16 bytes. */
-static bool is_aligned(const struct insn *i, const struct operand *o)
+static bool is_aligned(const struct cpu_model *model, const struct insn *i, const struct operand *o)
 {
     unsigned traits = i->row->traits;
-    return traits & ISA_AVX ? traits & ISA_ALIGNED : o->bytes == 16 && !(traits & ISA_UNALIGNED);
+    if (traits & ISA_AVX) return traits & ISA_ALIGNED;
+    if (traits & ISA_MAY_BE_UNALIGNED) return model->sha_is_aligned;
+    return o->bytes == 16 && !(traits & ISA_UNALIGNED);
 }
 
 static void prepare_memory(struct vcpu *v, const struct insn *i, const struct operand *o, u64 address,
                            u8 *bounce)
 {
-    if (is_aligned(i, o)) mem_check_aligned(v, i->mem_seg, address, o->bytes, o->bytes, o->written);
+    if (is_aligned(v->model, i, o)) mem_check_aligned(v, i->mem_seg, address, o->bytes, o->bytes, o->written);
     if (o->written) mem_probe_write(v, i->mem_seg, address, o->bytes);
     /* An x87 store with an unmasked exception stores nothing: then the old bytes are written again. */
     if (o->read || (i->row->traits & ISA_FPU)) mem_read_bytes(v, i->mem_seg, address, bounce, o->bytes);

@@ -85,7 +85,8 @@ static bool is_guest(u8 number)
 }
 
 /* Does this opcode with a memory operand in place of a register in ModRM.rm do the same, and no slower? Not so for
- * XCHG, which locks the bus, for bit strings, and for divisions: their divisor is tested before. */
+ * XCHG, which locks the bus, for bit strings, for divisions, whose divisor is tested before, and for rotates by an
+ * immediate, which may leave another OF (host_alu.h). */
 static bool has_memory_form(const struct insn *i)
 {
     u8 op = i->opcode, extension = i->modrm >> 3 & 7;
@@ -100,7 +101,8 @@ static bool has_memory_form(const struct insn *i)
         return (op & 0xfe) != 0x86;                     /* ADD to CMP with a constant, TEST, MOV; not XCHG */
     if (op == 0xf6 || op == 0xf7) return extension < 6; /* TEST NOT NEG MUL IMUL; not DIV and IDIV */
     if (op == 0xfe || op == 0xff) return extension < 2; /* INC DEC */
-    bool shift = (op & 0xfe) == 0xc0 || (op & 0xfc) == 0xd0, mov = (op & 0xfe) == 0xc6;
+    bool rotate = (op & 0xfe) == 0xc0 && extension < 2; /* ROL ROR */
+    bool shift = ((op & 0xfe) == 0xc0 && !rotate) || (op & 0xfc) == 0xd0, mov = (op & 0xfe) == 0xc6;
     return shift || mov || op == 0x63 || op == 0x69 || op == 0x6b; /* 63h: MOVSXD; the others: IMUL */
 }
 

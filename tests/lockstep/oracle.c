@@ -93,10 +93,8 @@ static bool undefined_result(const struct test_insn *i, const struct state *in, 
         return i->info.opcode_map == ZYDIS_OPCODE_MAP_0F && i->info.opcode == 0x0d;
     case ZYDIS_MNEMONIC_MASKMOVQ:
     case ZYDIS_MNEMONIC_VMASKMOVDQU: return expected->vector != VECTOR_END;
-    default: break;
+    default: return false;
     }
-    /* Some CPUs want its operand aligned. */
-    return i->info.meta.isa_set == ZYDIS_ISA_SET_SHA && i->target & 15;
 }
 
 /* AMD's CPUs have bit 17 in MXCSR, and later CPUs may have others. The guest's CPU has none of them. */
@@ -114,15 +112,62 @@ static void expect_reserved_mxcsr(const struct test_insn *i, const struct state 
     expected->vector = 13;
 }
 
+/* Intel's CPUs of 2023 (family 6, model CFh) set TOP to 0, as an MMX instruction does (SDM 1 9.5.1), although its store
+ * raises #GP. The engines leave it as it was, as other CPUs do. The registers are the same, in another order. */
+static void expect_top_unchanged(const struct test_insn *i, const struct state *in, struct state *expected)
+{
+    enum { TOP_SHIFT = 11, TOP = 7 << TOP_SHIFT };
+    bool stores_mmx = i->info.operand_count >= 2 && i->op[0].type == ZYDIS_OPERAND_TYPE_MEMORY &&
+                      i->op[1].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+                      ZydisRegisterGetClass(i->op[1].reg.value) == ZYDIS_REGCLASS_MMX;
+    u16 before, after;
+    memcpy(&before, in->fx + FX_FSW, sizeof(before));
+    memcpy(&after, expected->fx + FX_FSW, sizeof(after));
+    if (!stores_mmx || expected->vector != 13 || after != (before & ~TOP)) return;
+    for (unsigned n = 0; n < 8; n++)
+        if (memcmp(in->fx + FX_ST + 16 * n, expected->fx + FX_ST + 16 * ((n + (before >> TOP_SHIFT)) & 7),
+                   10))
+            return;
+    memcpy(expected->fx + FX_FSW, in->fx + FX_FSW, sizeof(before));
+    memcpy(expected->fx + FX_ST, in->fx + FX_ST, FX_XMM - FX_ST);
+}
+
+/* A store to CS, of a conversion with a numeric exception. Which comes first, that exception or #GP, depends on the CPU
+ * (SDM 3A table 6-2: one class of faults). On Intel's CPUs of 2023 (family 6, model CFh) it is the exception. An x87
+ * store is suppressed then, and raises no #GP. VCVTPS2PH raises #XM, or sets the flags of MXCSR before it raises #GP.
+ * The engines and other CPUs raise #GP and change nothing. */
+static bool converted_before_fault(const struct test_insn *i, const struct state *native)
+{
+    enum { FSW_ES = 1 << 7 };
+    const ZydisDecodedOperand *to = &i->op[0];
+    if (!i->info.operand_count || to->type != ZYDIS_OPERAND_TYPE_MEMORY) return false;
+    if (to->mem.segment != ZYDIS_REGISTER_CS) return false;
+    switch (i->info.mnemonic) {
+    case ZYDIS_MNEMONIC_FST:
+    case ZYDIS_MNEMONIC_FSTP:
+    case ZYDIS_MNEMONIC_FIST:
+    case ZYDIS_MNEMONIC_FISTP:
+    case ZYDIS_MNEMONIC_FISTTP:
+    case ZYDIS_MNEMONIC_FBSTP: return native->vector == VECTOR_END && (native->fx[FX_FSW] & FSW_ES);
+    case ZYDIS_MNEMONIC_VCVTPS2PH: return native->vector == 13 || native->vector == 19;
+    default: return false;
+    }
+}
+
 static void check_engine(struct oracle *o, const struct engine_under_test *e, const struct test_insn *i,
                          const struct state *in, const struct state *expected, const u8 *before)
 {
-    struct state actual;
+    struct state actual, fault;
     u32 mask = o->strict ? FLAGS_ARITH : FLAGS_ARITH & ~generate_undefined_flags(i);
     const char *const names[2] = {"native", e->name};
     memcpy(small_machine_scratch(e->machine), before, SCRATCH_BYTES);
     bool ended = small_machine_run(e->machine, i->bytes, i->length, in, &actual, BUDGET);
     unsigned differences = !ended;
+    if (ended && actual.vector == 13 && converted_before_fault(i, expected)) {
+        fault = *in;
+        fault.vector = 13;
+        expected = &fault;
+    }
     FILE *out = o->reported[i->info.mnemonic] ? o->quiet : stdout; /* one of a kind will do */
     if (!ended) fprintf(out, "%s: did not end\n", e->name);
     if (ended && i->exposed) {
@@ -156,6 +201,7 @@ static void test_one(struct oracle *o)
             return;
         }
         expect_reserved_mxcsr(&i, &in, before, &expected);
+        expect_top_unchanged(&i, &in, &expected);
         if (expected.vector != VECTOR_END) o->faults++;
         if (!o->strict && undefined_result(&i, &in, &expected)) return;
     } else {
