@@ -14,7 +14,7 @@
 
 struct translator_config translator_defaults(void)
 {
-    return (struct translator_config){.cache_bytes = 128u << 20, .block_limit = BLOCK_MAX_INSNS};
+    return (struct translator_config){.cache_bytes = 124u << 20, .block_limit = BLOCK_MAX_INSNS};
 }
 
 /* The arena must hold a few of the longest blocks. */

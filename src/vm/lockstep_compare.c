@@ -105,15 +105,19 @@ struct stretch {
     unsigned from, to;
 };
 
-#define STRETCH(from, to)                                                                                    \
-    {                                                                                                        \
-        offsetof(struct vcpu, from), offsetof(struct vcpu, to)                                               \
-    }
-static const struct stretch stretches[] = {
-    STRETCH(gpr_high, pending), STRETCH(gpr, icount_limit), STRETCH(mode, fpu_live),
-    STRETCH(seg, icount_soft),  STRETCH(ldtr, apic_base),   STRETCH(idtr, pvclock_time),
-};
-#undef STRETCH
+#define STRETCHES(X)                                                                                         \
+    X(icount, icount_limit)                                                                                  \
+    X(gpr_high, pending)                                                                                     \
+    X(gpr, fpu_live)                                                                                         \
+    X(seg, icount_soft)                                                                                      \
+    X(ldtr, apic_base)                                                                                       \
+    X(idtr, pvclock_time)
+#define X(from, to) {offsetof(struct vcpu, from), offsetof(struct vcpu, to)},
+static const struct stretch stretches[] = {STRETCHES(X)};
+#undef X
+#define X(from, to) _Static_assert(offsetof(struct vcpu, from) < offsetof(struct vcpu, to), "in this order");
+STRETCHES(X)
+#undef X
 
 static bool surely_equal(const struct vcpu *a, const struct vcpu *b)
 {
