@@ -117,6 +117,12 @@ struct insn {
     u8 bytes[INSN_MAX_BYTES];
 };
 
+/* MOVS and CMPS have operands at [RSI] and [RDI], STOS and SCAS at [RDI] alone. */
+static inline bool string_uses_both(u8 opcode)
+{
+    return opcode >= 0xa4 && opcode <= 0xa7;
+}
+
 static inline u16 insn_gprs_read(const struct insn *i)
 {
     u16 base = i->mem_base >= INSN_RIP ? 0 : 1 << i->mem_base;

@@ -49,6 +49,16 @@ static inline enum mode_seg mode_seg(u32 mode, enum seg seg)
     return (mode >> (MODE_SEG_SHIFT + 2 * seg)) & 3;
 }
 
+/* Code in a window: of 64-bit mode, with checks of segments, and of other modes, without checks. */
+static inline bool mode_has_window64(u32 mode)
+{
+    return (mode & (MODE_WINDOW | MODE_CODE64)) == (MODE_WINDOW | MODE_CODE64);
+}
+static inline bool mode_has_window32(u32 mode)
+{
+    return (mode & (MODE_WINDOW | MODE_CODE64)) == MODE_WINDOW;
+}
+
 /* The width of the code that runs. */
 static inline unsigned mode_code_size(u32 mode)
 {

@@ -224,21 +224,16 @@ static struct stub *slow_if_absent(struct build *b, unsigned size, bool write)
     return slow_path(b, size, write, emit_jcc(&b->e, CC_Z));
 }
 
-void access_tlb_slot(struct build *b)
+void access_tlb_slot(struct build *b, u8 slot, u8 linear)
 {
     enum { COUNT = PAGE_SHIFT - TLB_SLOT_LOG };
     if (b->t->has_bmi2) {
-        emit_rorx(&b->e, REG_ENTRY, REG_LINEAR, COUNT);
+        emit_rorx(&b->e, slot, linear, COUNT);
     } else {
-        emit_mov_rr64(&b->e, REG_ENTRY, REG_LINEAR);
-        emit_shift_ri(&b->e, true, SHIFT_SHR, REG_ENTRY, COUNT);
+        emit_mov_rr64(&b->e, slot, linear);
+        emit_shift_ri(&b->e, true, SHIFT_SHR, slot, COUNT);
     }
-    emit_alu_ri(&b->e, false, ALU_AND, REG_ENTRY, (TLB_ENTRIES - 1) << TLB_SLOT_LOG);
-}
-
-static u64 tag_field(bool write)
-{
-    return write ? offsetof(struct tlb_slot, write) : offsetof(struct tlb_slot, read);
+    emit_alu_ri(&b->e, false, ALU_AND, slot, (TLB_ENTRIES - 1) << TLB_SLOT_LOG);
 }
 
 /* In IA-32e mode. The page of the last byte is compared with the entry for the first one: they agree only where both
@@ -246,12 +241,12 @@ static u64 tag_field(bool write)
 u32 access_by_tlb(struct build *b, unsigned size, bool write)
 {
     u8 page = b->keeps_temp ? REG_HOISTED : REG_TEMP;
-    access_tlb_slot(b);
+    access_tlb_slot(b, REG_ENTRY, REG_LINEAR);
     emit_lea64(&b->e, page, mem_bd(REG_LINEAR, (s32)size - 1));
     emit_alu_ri(&b->e, true, ALU_AND, page, ~(s32)PAGE_MASK);
-    emit_alu_rm(&b->e, true, ALU_CMP, page, mem_tlb(tag_field(write)));
+    emit_alu_rm(&b->e, true, ALU_CMP, page, mem_tlb(REG_ENTRY, tlb_tag_field(write)));
     u32 differs = emit_jcc(&b->e, CC_NZ);
-    emit_load64(&b->e, REG_ENTRY, mem_tlb(offsetof(struct tlb_slot, delta)));
+    emit_load64(&b->e, REG_ENTRY, mem_tlb(REG_ENTRY, offsetof(struct tlb_slot, delta)));
     return differs;
 }
 
@@ -332,7 +327,7 @@ static struct host_mem access_constant_tlb(struct build *b, u64 linear, unsigned
     bool short_tag = tag == (u64)(s64)(s32)tag, short_linear = linear == (u64)(s64)(s32)linear;
     if (short_tag && short_linear && !b->has_full_rip) {
         flags_clobber(b);
-        emit_cmp_mi64(&b->e, mem_tlb_at(linear, tag_field(write)), (u32)tag);
+        emit_cmp_mi64(&b->e, mem_tlb_at(linear, tlb_tag_field(write)), (u32)tag);
         u32 differs = emit_jcc(&b->e, CC_NZ);
         emit_load64(&b->e, REG_ENTRY, mem_tlb_at(linear, offsetof(struct tlb_slot, delta)));
         struct stub *slow = slow_path(b, size, write, differs);
@@ -340,7 +335,7 @@ static struct host_mem access_constant_tlb(struct build *b, u64 linear, unsigned
         slow->eip = linear;
         return mem_bd(REG_ENTRY, (s32)linear);
     }
-    struct host_mem page = slot_of_constant(b, linear, tag_field(write));
+    struct host_mem page = slot_of_constant(b, linear, tlb_tag_field(write));
     struct host_mem delta = slot_of_constant(b, linear, offsetof(struct tlb_slot, delta));
     flags_clobber(b);
     access_effective64(b, REG_LINEAR, true);
@@ -389,7 +384,7 @@ struct host_mem access_operand(struct build *b, unsigned size, bool write)
 static bool run_goes_on(const struct build *b)
 {
     return b->n + 1u < b->count && b->i->stack_effect == b->insn[b->n + 1].stack_effect &&
-           verify_is_plain_slot(b, b->n) && verify_is_plain_slot(b, b->n + 1);
+           rsp_is_plain_slot(b, b->n) && rsp_is_plain_slot(b, b->n + 1);
 }
 
 /* RSP has moved by a slot. */

@@ -4,7 +4,8 @@
  *   plan.c       decodes the guest code, decides how each instruction is executed, and finds where flags are live
  *   hoist.c      hoisted checks: one check for several accesses
  *   access.c     the location of the flags; memory operands: address, check, slow path
- *   verify.c     memory operands and RSP of 64-bit code in a window
+ *   verify.c     memory operands of 64-bit code in a window
+ *   rsp.c        RSP there
  *   loop.c       checks hoisted out of loops there
  *   rewrite.c    the guest's instruction again, with its memory operand and ESP redirected
  *   special.c    segment and control registers, bit strings, CMPXCHG, LDMXCSR
@@ -161,9 +162,8 @@ _Static_assert(MAX_GAP_BYTES + INSN_MAX_BYTES < 1u << SITE_HOST_BITS, "a packed 
 
 /* An address of which the segment is known (verify.c). */
 struct verified {
-    u16 root;
+    struct value at;
     u8 class; /* enum long_class */
-    s64 offset;
 };
 
 /* An address that a loop advances by a constant (loop.c): a register, or base + index * scale. */
@@ -222,7 +222,7 @@ struct build {
     struct sum sum[MAX_SUMS];
     unsigned sums;
     struct loop loop;
-    struct value anchor[8]; /* addresses in segments that are LONG_HIGH, for RSP (verify.c) */
+    struct value anchor[8]; /* addresses in segments that are LONG_HIGH, for RSP (rsp.c) */
     unsigned anchors;
     bool has_delta;             /* r13 has the delta of the window */
     s32 rsp_away;               /* RSP - r8, within a run of PUSH or POP (access.c) */
@@ -256,7 +256,7 @@ static inline bool is_wide_code(const struct build *b)
 {
     return b->mode & (MODE_CODE32 | MODE_CODE64);
 }
-/* 64-bit code that may rely on RSP, and keeps it in its segment (verify.c). */
+/* 64-bit code that may rely on RSP, and keeps it in its segment (rsp.c). */
 static inline bool follows_stack(const struct build *b)
 {
     return is_code64(b) && (b->mode & MODE_STACK_HIGH);
@@ -347,14 +347,18 @@ void temp_is_kept(struct build *b);
  * behind temp_is_kept()) and EFLAGS.
  * Returns the rel32 of a jump that is taken if there is no entry, or if they cross a page. */
 u32 access_by_tlb(struct build *b, unsigned size, bool write);
-/* r10 = offset in the TLB of the slot for the linear address in r9. Clobbers EFLAGS. */
-void access_tlb_slot(struct build *b);
-/* The field of a slot with its offset in r10, or of the slot of a constant linear address. */
-static inline struct host_mem mem_tlb(u64 field)
+/* `slot` = offset in the TLB of the slot for the linear address in a register. Clobbers EFLAGS. */
+void access_tlb_slot(struct build *b, u8 slot, u8 linear);
+/* The field of a slot with its offset in a register, or of the slot of a constant linear address. */
+static inline struct host_mem mem_tlb(u8 slot, u64 field)
 {
-    struct host_mem mem = mem_bis(REG_TABLES, REG_ENTRY, 1);
+    struct host_mem mem = mem_bis(REG_TABLES, slot, 1);
     mem.disp = (s32)field;
     return mem;
+}
+static inline u64 tlb_tag_field(bool write)
+{
+    return write ? offsetof(struct tlb_slot, write) : offsetof(struct tlb_slot, read);
 }
 static inline struct host_mem mem_tlb_at(u64 linear, u64 field)
 {
@@ -424,18 +428,15 @@ void access_was_popped(struct build *b);
 /* Tier 2: the current instruction reaches memory through the host window, without a check. Not in 64-bit code. */
 static inline bool has_window(const struct build *b)
 {
-    return (b->mode & MODE_WINDOW) && !is_code64(b) && !b->checked[b->n];
+    return mode_has_window32(b->mode) && !b->checked[b->n];
 }
 /* Is the operand's address known now? Then *linear is it. */
 bool access_is_constant(const struct build *b, const struct insn *i, u64 *linear);
 
 /* verify.c: the same for 64-bit code, with a check of the segment. */
-bool has_long_window(const struct build *b);
 /* The memory operand of the current instruction, or a slot of its stack, in the window. False: it needs a check. */
 bool verify_operand(struct build *b, unsigned size, struct host_mem *mem);
 bool verify_stack(struct build *b, struct host_mem *slot);
-/* Does insn[n] push or pop a register, or push a constant, in the window, without a check or an exit? */
-bool verify_is_plain_slot(const struct build *b, unsigned n);
 /* to = the number of the segment of 4 GB of the address in a register, an index of the table. Clobbers EFLAGS. */
 void verify_segment_number(struct build *b, u8 to, u8 address);
 /* Clear ZF if the segment of the address in a register is of this class. Clobbers EFLAGS and `scratch`. */
@@ -448,30 +449,29 @@ static inline struct host_mem mem_segment_class(u8 number)
     mem.disp = SEGMENT_CLASSES;
     return mem;
 }
-/* The class that the address of an access of insn[n] is expected to have: an enum long_class, or both. */
-u8 verify_guess(const struct build *b, unsigned n, const struct hoist_access *at, enum hoist_slot slot);
-/* Does insn[n] reach memory through the window? */
-bool verify_reaches_window(const struct build *b, unsigned n);
-/* Note that an address is known to lie in a segment of this class. */
-void verify_note(struct build *b, const struct hoist_access *at, u8 class);
+/* Clear ZF if the segment with this entry of the tables, an operand of mem_segment_class(), is of this class. Clobbers
+ * EFLAGS. */
+void verify_test_entry(struct build *b, u8 class, struct host_mem entry);
+/* A block begins. */
+void verify_begin(struct build *b);
+/* The current instruction begins. */
+void verify_instruction(struct build *b);
+void emit_segment_stub(struct build *b, const struct stub *stub);
+
+/* rsp.c */
+/* The current instruction ends: has RSP left its segment? */
+void rsp_behind(struct build *b);
+/* Does insn[n] push or pop a register, or push a constant, in the window, without a check or an exit? */
+bool rsp_is_plain_slot(const struct build *b, unsigned n);
 
 /* loop.c: hoist checks out of the planned block if it is a loop. */
 void loop_plan(struct build *b);
 /* Emit them. Behind them is the entry for the block's own edge. */
 void loop_begin(struct build *b);
-/* The current instruction reaches its memory operand through a segment of this class. */
-void loop_note_access(struct build *b, u8 class);
 /* Is this edge of the last instruction the loop's own? */
 bool loop_is_own_edge(const struct build *b, u64 eip);
 /* The loop's entry, an offset from the block's start; 0: none. */
 u8 loop_entry(const struct build *b);
-/* A block begins. */
-void verify_begin(struct build *b);
-/* The current instruction begins: does it leave r13 alone? */
-void verify_instruction(struct build *b);
-/* It ends: has RSP left its segment? */
-void verify_stack_pointer(struct build *b);
-void emit_segment_stub(struct build *b, const struct stub *stub);
 
 /* rewrite.c: the current instruction as the same instruction of the host. rewrite_can(): is that possible? */
 bool rewrite_can(const struct build *b);

@@ -328,7 +328,7 @@ static struct missed look_up_long(struct build *b)
     emit_alu_rm(&b->e, true, ALU_CMP, REG_LINEAR, long_entry_field(offsetof(struct long_jump_entry, rip)));
     missed.field[0] = emit_jcc(&b->e, CC_NZ);
     emit_load64(&b->e, REG_ENTRY, long_entry_field(offsetof(struct long_jump_entry, slot)));
-    emit_load64(&b->e, REG_ENTRY, mem_tlb(0));
+    emit_load64(&b->e, REG_ENTRY, mem_tlb(REG_ENTRY, 0));
     emit_alu_rm(&b->e, true, ALU_CMP, REG_ENTRY, long_entry_field(offsetof(struct long_jump_entry, exec)));
     missed.field[1] = emit_jcc(&b->e, CC_NZ);
     return missed;

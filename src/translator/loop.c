@@ -2,8 +2,7 @@
  * Loops of 64-bit code in a window. A block that ends with a jump to its beginning is a loop. If it advances an address
  * by a constant, the address is verified (verify.c) once, before the loop:
  *
- *     entry:  mov   r11, rdx
- *             shrx  r11, r11, r15
+ *     entry:  shrx  r11, rdx, r15
  *             movzx r11d, r11w
  *             test  byte [r14 + r11 + table of the class], r15b
  *             jz    unhoisted              an edge to the block that verifies rdx in each turn (MODE_UNHOISTED)
@@ -18,8 +17,7 @@
  *    mapped in a window lies in a segment, so the address licenses accesses like one that was verified (long_window.h,
  *    invariant 1). Only edges of the block's last instruction lead there, so all others have been executed.
  */
-#include "build.h"
-#include "mmu/long_window.h"
+#include "verify.h"
 
 static bool ends_with_jump(const struct build *b)
 {
@@ -39,33 +37,11 @@ static bool is_loop(const struct build *b)
     return (count > 0 && targets[0] == b->key.eip) || (count > 1 && targets[1] == b->key.eip);
 }
 
-/* Does insn[n] reach its memory operand whenever it ends? Masked moves may not, nor do stores of the x87 that raise an
- * exception. */
-static bool is_certain(const struct build *b, unsigned n)
-{
-    const struct insn *i = &b->insn[n];
-    bool x87 = i->map == 0 && i->opcode >= 0xd8 && i->opcode <= 0xdf;
-    bool masked = i->map == 1 && i->opcode == 0xf7;
-    return b->decision[n] == BY_REWRITE && i->encoding == ENC_LEGACY && !x87 && !masked &&
-           verify_reaches_window(b, n);
-}
-
-static bool is_near(s64 a, s64 b)
-{
-    return (u64)a - (u64)b + LONG_SLACK <= 2 * LONG_SLACK;
-}
-
 static const struct sum *find_sum(const struct build *b, u16 root)
 {
     for (unsigned n = 0; n < b->sums; n++)
         if (b->sum[n].root == root) return &b->sum[n];
     return NULL;
-}
-
-/* Was this value in a register when the block began? */
-static bool is_register(u16 root)
-{
-    return root >= 1 && root <= GPR_COUNT;
 }
 
 /* Find the registers of an address by its root, and what the address is in the next turn. It is a register, or a sum of
@@ -74,13 +50,13 @@ static bool find_next(const struct build *b, struct loop_address *address, struc
 {
     static const struct value zero = {.root = 0};
     address->base = address->index = INSN_NO_REG;
-    if (is_register(address->root)) {
+    if (root_is_register(address->root)) {
         address->base = (u8)(address->root - 1);
         *next = b->at_end[address->base];
         return true;
     }
     const struct sum *sum = find_sum(b, address->root);
-    if (!sum || (sum->base && !is_register(sum->base)) || !is_register(sum->index)) return false;
+    if (!sum || (sum->base && !root_is_register(sum->base)) || !root_is_register(sum->index)) return false;
     if (sum->base) address->base = (u8)(sum->base - 1);
     address->index = (u8)(sum->index - 1);
     address->scale = sum->scale;
@@ -93,9 +69,11 @@ static bool find_next(const struct build *b, struct loop_address *address, struc
 static bool find_anchor(const struct build *b, struct loop_address *address, struct value next)
 {
     for (unsigned n = 0; n < b->count; n++) {
-        const struct hoist_access *at = &b->access[n][HOIST_OPERAND];
+        struct value at = access_at(&b->access[n][HOIST_OPERAND]);
         address->anchor = (u8)n;
-        if (at->root == next.root && is_near(at->offset, next.offset) && is_certain(b, n)) return true;
+        if (value_is_near(at, next, LONG_SLACK) && verify_is_certain(b, n, HOIST_OPERAND) &&
+            verify_reaches_window(b, n))
+            return true;
     }
     return false;
 }
@@ -112,8 +90,8 @@ static void plan_address(struct build *b, unsigned n)
     const struct hoist_access *at = &b->access[n][HOIST_OPERAND];
     struct loop_address address = {.root = at->root, .scale = 1};
     struct value next = {.root = 0};
-    bool has_rules = at->root == 0 || at->root == REG_ESP + 1; /* RSP's are those of verify.c */
-    if (has_rules || is_planned(&b->loop, at->root) || !verify_reaches_window(b, n)) return;
+    if (at->root == ROOT_NONE || at->root == ROOT_STACK) return; /* rsp.c */
+    if (is_planned(&b->loop, at->root) || !verify_reaches_window(b, n)) return;
     if (!find_next(b, &address, &next) || !next.root || !find_anchor(b, &address, next)) return;
     address.class = verify_guess(b, n, at, HOIST_OPERAND);
     if (address.class == LONG_SAME || address.class == LONG_HIGH) b->loop.address[b->loop.count++] = address;
@@ -127,13 +105,15 @@ void loop_plan(struct build *b)
         plan_address(b, n);
 }
 
-/* r11 = the address. */
-static void compute(struct build *b, const struct loop_address *address)
+/* The register that has the address; r11, if it has to be loaded or computed. */
+static u8 compute(struct build *b, const struct loop_address *address)
 {
-    struct host_mem sum = {.base = HOST_NONE, .index = HOST_NONE, .scale = address->scale};
+    struct host_mem sum = {.base = HOST_NONE, .scale = address->scale};
+    if (address->index == INSN_NO_REG) return gpr_load(b, address->base, REG_TEMP);
     if (address->base != INSN_NO_REG) sum.base = gpr_load(b, address->base, REG_LINEAR);
-    if (address->index != INSN_NO_REG) sum.index = gpr_load(b, address->index, REG_ENTRY);
+    sum.index = gpr_load(b, address->index, REG_ENTRY);
     emit_lea64(&b->e, REG_TEMP, sum);
+    return REG_TEMP;
 }
 
 void loop_begin(struct build *b)
@@ -142,8 +122,7 @@ void loop_begin(struct build *b)
     assert(!b->loop.count || b->flags != FLAGS_HOST);
     for (unsigned n = 0; n < b->loop.count; n++) {
         const struct loop_address *address = &b->loop.address[n];
-        compute(b, address);
-        verify_test_class(b, REG_TEMP, REG_TEMP, address->class);
+        verify_test_class(b, REG_TEMP, compute(b, address), address->class);
         u32 other = emit_jcc(&b->e, CC_Z);
         if (!exit) {
             plan_select(b, 0);
@@ -151,7 +130,7 @@ void loop_begin(struct build *b)
             exit->early = true;
         }
         exit->from[n] = other;
-        verify_note(b, &(struct hoist_access){.root = address->root}, address->class);
+        verify_note(b, (struct value){.root = address->root}, address->class);
     }
     b->loop.entry = b->e.at;
 }

@@ -201,7 +201,7 @@ static u64 into_code(struct vcpu *v, u64 code)
     struct engine *t = v->engine;
     returns_select(v, &t->returns, &t->cache);
     if (unlikely(t->config.check_cache)) returns_check(v, &t->cache);
-    if ((v->mode & (MODE_WINDOW | MODE_CODE64)) == MODE_WINDOW) {
+    if (mode_has_window32(v->mode)) {
         if (v->mode & MODE_LONG)
             long_window_set_base(v->shadow);
         else
@@ -246,12 +246,12 @@ static bool wants_to_leave(struct vcpu *v, enum exit_reason *reason)
     return true;
 }
 
-/* RSP is about to be used without a check if its segment is LONG_HIGH (verify.c). */
+/* RSP is about to be used without a check if its segment is LONG_HIGH (rsp.c). */
 static void settle_stack(struct vcpu *v)
 {
     const struct engine *t = v->engine;
     u64 rsp = v->gpr[REG_ESP];
-    if ((v->mode & (MODE_WINDOW | MODE_CODE64)) != (MODE_WINDOW | MODE_CODE64)) return;
+    if (!mode_has_window64(v->mode)) return;
     bool is_high = rsp < CANONICAL_LOW_END && tlb_segment(v->shadow->tlb, rsp) == LONG_HIGH;
     v->mode &= ~MODE_STACK_HIGH;
     if (is_high && !t->config.no_hoisting) v->mode |= MODE_STACK_HIGH;
@@ -446,7 +446,7 @@ u64 translator_callout(struct vcpu *v, const struct callout *callout, u64 back)
     if (reason != EXIT_NONE) return leave(t, reason);
     bool go_on = !end && v->rip == next_eip && v->mode == mode && !vcpu_pending(v) && !v->inhibit &&
                  t->cache.generation == generation && c->shadow_flushes + c->shadow_invlpgs == flushes;
-    bool relies_on_stack = (mode & MODE_CODE64) && (mode & MODE_STACK_HIGH); /* verify.c */
+    bool relies_on_stack = (mode & MODE_CODE64) && (mode & MODE_STACK_HIGH); /* rsp.c */
     if (!go_on || (relies_on_stack && v->gpr[REG_ESP] != rsp)) return translator_next(v);
     if (v->deterministic) v->icount += remaining;
     flags_into_parked(v);
@@ -456,9 +456,8 @@ u64 translator_callout(struct vcpu *v, const struct callout *callout, u64 back)
 /* Add the segments of the operands to the window of 64-bit code. No check of theirs leads to translator_segment(). */
 static void learn_segments(struct vcpu *v, const struct insn *insn)
 {
-    bool both = insn->opcode >= 0xa4 && insn->opcode <= 0xa7; /* MOVS, CMPS; others, STOS and SCAS, use RDI */
-    if ((v->mode & (MODE_WINDOW | MODE_CODE64)) != (MODE_WINDOW | MODE_CODE64)) return;
-    if (both) long_window_class(v->shadow, v->gpr[REG_ESI]);
+    if (!mode_has_window64(v->mode)) return;
+    if (string_uses_both(insn->opcode)) long_window_class(v->shadow, v->gpr[REG_ESI]);
     long_window_class(v->shadow, v->gpr[REG_EDI]);
 }
 

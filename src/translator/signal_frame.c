@@ -66,7 +66,7 @@ static void leave_window(const struct vcpu *v, greg_t *regs)
     greg_t source = code64 ? regs[REG_R9] : (greg_t)v->scratch.window_negated;
     greg_t destination = code64 ? regs[REG_R10] : source, mask = code64 ? -1 : (greg_t)UINT32_MAX;
     regs[REG_RDI] = (regs[REG_RDI] + destination) & mask;
-    if (*at <= 0xa7) regs[REG_RSI] = (regs[REG_RSI] + source) & mask;
+    if (string_uses_both(*at)) regs[REG_RSI] = (regs[REG_RSI] + source) & mask;
 }
 
 static bool send_to_interpreter(int signal, const siginfo_t *info, greg_t *regs)

@@ -89,17 +89,12 @@ static struct stub *string_stub(struct build *b, u32 callout, u32 from)
 /* `host` becomes the host address of the linear address in it, if the TLB has an entry for its page. */
 static void reach_by_tlb(struct build *b, u8 host, u8 scratch, bool write, struct stub *stub)
 {
-    struct host_mem slot = mem_bis(REG_TABLES, scratch, 1);
-    emit_mov_rr64(&b->e, scratch, host);
-    emit_shift_ri(&b->e, true, SHIFT_SHR, scratch, PAGE_SHIFT - TLB_SLOT_LOG);
-    emit_alu_ri(&b->e, false, ALU_AND, scratch, (TLB_ENTRIES - 1) << TLB_SLOT_LOG);
+    access_tlb_slot(b, scratch, host);
     emit_mov_rr64(&b->e, REG_HOISTED, host);
     emit_alu_ri(&b->e, true, ALU_AND, REG_HOISTED, ~(s32)PAGE_MASK);
-    slot.disp = write ? offsetof(struct tlb_slot, write) : offsetof(struct tlb_slot, read);
-    emit_alu_rm(&b->e, true, ALU_CMP, REG_HOISTED, slot);
+    emit_alu_rm(&b->e, true, ALU_CMP, REG_HOISTED, mem_tlb(scratch, tlb_tag_field(write)));
     stub->from[2] = emit_jcc(&b->e, CC_NZ);
-    slot.disp = offsetof(struct tlb_slot, delta);
-    emit_alu_rm(&b->e, true, ALU_ADD, host, slot);
+    emit_alu_rm(&b->e, true, ALU_ADD, host, mem_tlb(scratch, offsetof(struct tlb_slot, delta)));
 }
 
 /* Register `host` = host address of [seg:offset], if the r11 bytes there lie in one page that has an entry. Otherwise
@@ -190,7 +185,7 @@ static void repeat_in_window(struct build *b, bool source, bool destination, boo
  * guest addresses by r9 and r10. */
 static bool long_window_reaches(const struct build *b)
 {
-    return (b->mode & MODE_WINDOW) && is_code64(b) && !b->checked[b->n];
+    return mode_has_window64(b->mode) && !b->checked[b->n];
 }
 
 /* `minus` = what is to be subtracted from a guest address in the segment of `reg`: 0 for LONG_SAME. Returns the rel32

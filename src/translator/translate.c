@@ -106,7 +106,7 @@ static void emit_instruction(struct build *b)
     case BY_REWRITE: rewrite_identical(b); break;
     case BY_EMITTER: emitter_rows[b->i->row->emitter].emit(b); break;
     }
-    verify_stack_pointer(b);
+    rsp_behind(b);
 }
 
 static void emit_body(struct build *b)

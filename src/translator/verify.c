@@ -1,6 +1,6 @@
 /*
  * User code of 64-bit mode in a window (mmu/long_window.h): memory operands are the guest's own, after a check of the
- * class of their segment of 4 GB.
+ * class of their segment of 4 GB. rsp.c has the rules for the stack.
  *
  *     shrx  r11, base, r15         the base by 32; or: lea r11, [EA] ; shr r11, 32
  *     test  byte [r14 + r11 + table of the class], r15b
@@ -20,16 +20,6 @@
  *     mov   r9, address
  *     test  byte [r14 + table of the class + number], r15b
  *
- * RSP needs no check where it is used, if the mode key says that it lies in a segment that is LONG_HIGH
- * (MODE_STACK_HIGH, set by translator_next()). The block then keeps that true for the block that follows: behind an
- * instruction that gives RSP a value of which nothing is known, it checks RSP, and a miss goes to C code, which changes
- * the mode. A constant sum needs no check if the block also reaches the window at an address nearby, its *anchor*,
- * because what is mapped there lies in such a segment. So PUSH, POP, CALL, RET and most functions check nothing:
- *
- *     push  rbx                    mov [r8 + r13 - 8], rbx ; lea r8, [r8 - 8]      anchor: RSP at entry - 8
- *     sub   rsp, 32                sub r8, 32                                      32 from it
- *     mov   rsp, [rdi]             mov r8, [rdi + r13] ; then the check of r8
- *
  * The class that a check compares with is a guess, from what the register holds at translation or from where the code
  * lies, until a miss has shown the right one. It is kept by the instruction's gpa in the table of checked sites
  * (checked.h). If an instruction meets both classes, and at first if an operand of code in the lowest 4 GB may be in
@@ -40,11 +30,7 @@
  *     add   r9, delta
  *     op    [r9]
  */
-#include "build.h"
-#include "mmu/long_window.h"
-
-/* Roots besides those of hoist.c, for addresses that are known: relative to RIP, and in the lowest 2 GB. */
-enum { ROOT_NONE = 0, ROOT_STACK = REG_ESP + 1, ROOT_LOWEST = 0xfffe, ROOT_RIP = 0xffff };
+#include "verify.h"
 
 /* What a check may expect besides one class. */
 #define LONG_EITHER (LONG_SAME | LONG_HIGH)
@@ -81,15 +67,24 @@ static const struct operand *memory_of(const struct insn *i)
 bool verify_reaches_window(const struct build *b, unsigned n)
 {
     const struct insn *i = &b->insn[n];
-    if (!(b->mode & MODE_WINDOW) || !is_code64(b) || b->checked[n] || !has_plain_accesses(b, n)) return false;
+    if (!mode_has_window64(b->mode) || b->checked[n] || !has_plain_accesses(b, n)) return false;
     for (unsigned k = 0; k < i->operand_count; k++) /* the fault would come between two XCHG (rewrite.c) */
         if (memory_of(i) && is_high_byte(&i->op[k])) return false;
     return true;
 }
 
-bool has_long_window(const struct build *b)
+static bool has_long_window(const struct build *b)
 {
     return verify_reaches_window(b, b->n);
+}
+
+bool verify_is_certain(const struct build *b, unsigned n, enum hoist_slot slot)
+{
+    const struct insn *i = &b->insn[n];
+    bool x87 = i->map == 0 && i->opcode >= 0xd8 && i->opcode <= 0xdf;
+    bool masked = i->map == 1 && i->opcode == 0xf7;
+    if (slot == HOIST_STACK) return true;
+    return b->decision[n] == BY_REWRITE && i->encoding == ENC_LEGACY && !x87 && !masked;
 }
 
 /* Has the segment of this address a class at the moment? */
@@ -104,7 +99,7 @@ u8 verify_guess(const struct build *b, unsigned n, const struct hoist_access *at
     u8 learnt = checked_classes(&b->t->checked, b->key.gpa + b->offset[n], same);
     if (at->root == ROOT_LOWEST) return LONG_SAME;
     if (slot == HOIST_OPERAND && learnt) return learnt;
-    if (at->root >= 1 && at->root <= GPR_COUNT) { /* what a register held when the block began */
+    if (root_is_register(at->root)) {
         unsigned reg = at->root - 1u;
         u64 value = reg < 8 ? b->v->gpr[reg] : b->v->gpr_high[reg - 8];
         enum long_class class = current_class(b, value + (u64)at->offset);
@@ -120,8 +115,7 @@ static struct verified *find_verified(struct build *b, const struct hoist_access
 {
     for (unsigned n = 0; at->root != ROOT_NONE && n < b->verified_count; n++) {
         struct verified *known = &b->verified[n];
-        s64 away = (s64)((u64)at->offset - (u64)known->offset);
-        if (known->root == at->root && away <= LONG_REACH && away >= -LONG_REACH) return known;
+        if (value_is_near(known->at, access_at(at), LONG_REACH)) return known;
     }
     return NULL;
 }
@@ -143,9 +137,9 @@ void verify_segment_number(struct build *b, u8 to, u8 address)
     emit_movzx16(&b->e, to, to);
 }
 
-/* Clear ZF if the segment is of this class: both bytes have bits set. CMP with a constant would take a micro-operation
- * more, because it does not fuse with the jump behind it. */
-static void emit_test_class(struct build *b, u8 class, struct host_mem entry)
+/* Both bytes have bits set. CMP with a constant would take a micro-operation more, because it does not fuse with the
+ * jump behind it. */
+void verify_test_entry(struct build *b, u8 class, struct host_mem entry)
 {
     _Static_assert(FRAME_BIAS % VCPU_ALIGN, "r15's low byte is not 0");
     entry.disp += (s32)offsetof(struct tlb_segments, is[class - LONG_SAME]);
@@ -155,7 +149,7 @@ static void emit_test_class(struct build *b, u8 class, struct host_mem entry)
 void verify_test_class(struct build *b, u8 scratch, u8 address, u8 class)
 {
     verify_segment_number(b, scratch, address);
-    emit_test_class(b, class, mem_segment_class(scratch));
+    verify_test_entry(b, class, mem_segment_class(scratch));
 }
 
 /* The check of an address: the jump is taken if it has another class. *segment: the register that gets the number of
@@ -169,11 +163,11 @@ static struct stub *check(struct build *b, struct hoist_access *at, struct host_
     u8 scratch = !b->keeps_temp ? REG_TEMP : entry_is_free ? REG_ENTRY : REG_HOISTED;
     flags_clobber(b);
     if (at->root == ROOT_LOWEST) {
-        emit_test_class(b, class, mem_segment_class(HOST_NONE));
+        verify_test_entry(b, class, mem_segment_class(HOST_NONE));
     } else if (at->root == ROOT_RIP && !segment) {
         struct host_mem entry = mem_segment_class(HOST_NONE);
         entry.disp += (s32)((b->key.eip + (u64)at->offset) >> 32 & UINT16_MAX);
-        emit_test_class(b, class, entry);
+        verify_test_entry(b, class, entry);
         if (b->has_full_rip) fix_last(b, FIX_SEGMENT);
     } else {
         if (base_suffices) {
@@ -184,7 +178,7 @@ static struct stub *check(struct build *b, struct hoist_access *at, struct host_
             emit_lea64(&b->e, scratch, ea);
             emit_segment_number(b, scratch, scratch);
         }
-        emit_test_class(b, class, mem_segment_class(scratch));
+        verify_test_entry(b, class, mem_segment_class(scratch));
         b->has_delta &= scratch != REG_HOISTED;
         if (segment) *segment = scratch;
     }
@@ -193,30 +187,30 @@ static struct stub *check(struct build *b, struct hoist_access *at, struct host_
     return miss;
 }
 
-void verify_note(struct build *b, const struct hoist_access *at, u8 class)
+void verify_note(struct build *b, struct value at, u8 class)
 {
-    if (at->root == ROOT_NONE || b->verified_count == ARRAY_SIZE(b->verified)) return;
-    b->verified[b->verified_count++] =
-        (struct verified){.root = at->root, .class = class, .offset = at->offset};
+    if (at.root == ROOT_NONE || b->verified_count == ARRAY_SIZE(b->verified)) return;
+    b->verified[b->verified_count++] = (struct verified){.at = at, .class = class};
+}
+
+/* The same address as a register. */
+static struct host_mem in_one_register(struct build *b, struct host_mem ea)
+{
+    if (ea.base == REG_LINEAR && ea.index == HOST_NONE && !ea.disp) return ea;
+    emit_lea64(&b->e, REG_LINEAR, ea);
+    return mem_bd(REG_LINEAR, 0);
 }
 
 /* Verify an address of either class. The result is its host address. */
 static struct host_mem check_either(struct build *b, struct hoist_access *at, struct host_mem ea)
 {
     u8 segment;
-    if (ea.base != REG_LINEAR || ea.index != HOST_NONE || ea.disp) emit_lea64(&b->e, REG_LINEAR, ea);
-    ea = mem_bd(REG_LINEAR, 0);
+    ea = in_one_register(b, ea);
     struct stub *low = check(b, at, ea, LONG_HIGH, &segment);
     emit_alu_rm(&b->e, true, ALU_ADD, REG_LINEAR, mem_frame(FRAME_WINDOW_DELTA));
     low->segment = segment;
     low->back = b->e.at;
     return ea;
-}
-
-static struct host_mem in_one_register(struct build *b, struct host_mem ea)
-{
-    emit_lea64(&b->e, REG_LINEAR, ea);
-    return mem_bd(REG_LINEAR, 0);
 }
 
 /* r13 keeps the delta until an instruction needs the register, or the block ends. */
@@ -239,96 +233,6 @@ static void settle_flags(struct build *b)
     if (stack && memory_of(b->i)) flags_clobber(b);
 }
 
-/* --- RSP --- */
-
-static const struct value at_entry = {ROOT_STACK, 0};
-
-static bool is_near(struct value a, struct value b, u64 reach)
-{
-    u64 away = (u64)a.offset - (u64)b.offset;
-    return a.root == b.root && away + reach <= 2 * reach;
-}
-
-static bool is_same(struct value a, struct value b)
-{
-    return a.root == b.root && a.offset == b.offset;
-}
-
-static bool is_anchored(const struct build *b, struct value at, u64 reach)
-{
-    for (unsigned n = 0; n < b->anchors; n++)
-        if (is_near(b->anchor[n], at, reach)) return true;
-    return false;
-}
-
-/* This address lies in a segment that is LONG_HIGH. */
-static void anchor(struct build *b, struct value at)
-{
-    if (at.root == ROOT_NONE || is_anchored(b, at, LONG_SLACK / 2)) return;
-    if (b->anchors == ARRAY_SIZE(b->anchor)) b->anchors = 0;
-    b->anchor[b->anchors++] = at;
-}
-
-bool verify_is_plain_slot(const struct build *b, unsigned n)
-{
-    const struct insn *i = &b->insn[n];
-    const struct operand *o = &i->op[0];
-    bool moves = (i->row->emitter == EMITTER_push || i->row->emitter == EMITTER_pop) && i->stack_access == 8;
-    bool plain = o->kind == OPND_IMM || (o->kind == OPND_REG && o->reg != REG_ESP);
-    return follows_stack(b) && b->decision[n] == BY_EMITTER && moves && plain &&
-           verify_reaches_window(b, n) && b->access[n][HOIST_STACK].root &&
-           is_near(b->stack[n], at_entry, LONG_SLACK);
-}
-
-/* Does the instruction reach memory in this slot whenever it ends? Masked moves, for one, may not. */
-static bool is_certain(const struct build *b, unsigned n, enum hoist_slot slot)
-{
-    return slot == HOIST_STACK || (b->insn[n].row->traits & ISA_COPIES);
-}
-
-/* Will the block reach memory next to RSP before it can be left, or RSP changes again? */
-static bool is_reached_soon(const struct build *b, struct value rsp)
-{
-    if (!is_near(rsp, at_entry, LONG_REACH - LONG_SLACK)) return false; /* it may not be LONG_HIGH */
-    for (unsigned n = b->n + 1; n < b->count; n++) {
-        for (enum hoist_slot slot = 0; slot < HOIST_SLOTS; slot++) {
-            const struct hoist_access *to = &b->access[n][slot];
-            struct value at = {to->root, to->offset};
-            if (is_near(at, rsp, LONG_SLACK) && is_certain(b, n, slot) && verify_reaches_window(b, n))
-                return true;
-        }
-        bool follows = b->passed[n] && b->insn[n].row->emitter == EMITTER_jump;
-        if (isa_ends_block(&b->insn[n]) && !follows) return false;
-        if (!is_same(rsp, b->stack[n + 1])) return true;
-    }
-    return false;
-}
-
-/* Compare the class of RSP's segment. `behind`: the instructions that are done when it is compared. */
-static void check_stack(struct build *b, unsigned behind)
-{
-    struct value rsp = b->stack[b->n + behind];
-    verify_segment_number(b, REG_TEMP, GUEST_ESP);
-    emit_test_class(b, LONG_HIGH, mem_segment_class(REG_TEMP));
-    struct stub *step = stub_add(b, STUB_STEP, emit_jcc(&b->e, CC_Z));
-    if (behind) step->eip = b->next_eip;
-    step->index += behind;
-    verify_note(b, &(struct hoist_access){.root = rsp.root, .offset = rsp.offset}, LONG_HIGH);
-    anchor(b, rsp);
-}
-
-/* A call or return goes on elsewhere, so RSP must be anchored when it is done. It is if its slot of the stack is known
- * to be LONG_HIGH, and reached through the window. */
-static void check_before(struct build *b)
-{
-    struct value rsp = b->stack[b->n];
-    if (b->decision[b->n] != BY_EMITTER || b->i->stack_effect == STACK_NONE) return;
-    if (is_anchored(b, rsp, LONG_SLACK / 2) || (has_long_window(b) && is_near(rsp, at_entry, LONG_SLACK)))
-        return;
-    flags_clobber(b);
-    check_stack(b, 0);
-}
-
 /* Does the current instruction use no register of the monitor's, although it does not reach memory by the window? */
 static bool leaves_registers(const struct build *b)
 {
@@ -340,30 +244,16 @@ static bool leaves_registers(const struct build *b)
 
 void verify_begin(struct build *b)
 {
-    b->verified_count = b->anchors = 0;
+    b->verified_count = 0;
     b->has_delta = false;
-    b->rsp_away = 0;
-    if (follows_stack(b)) verify_note(b, &(struct hoist_access){.root = ROOT_STACK}, LONG_HIGH);
+    rsp_begin(b);
 }
 
 void verify_instruction(struct build *b)
 {
     if (!has_long_window(b) && !leaves_registers(b)) b->has_delta = false;
-    if (follows_stack(b)) check_before(b);
+    rsp_before(b);
 }
-
-void verify_stack_pointer(struct build *b)
-{
-    if (!follows_stack(b)) return;
-    struct value rsp = b->stack[b->n + 1];
-    if (is_same(rsp, b->stack[b->n]) || is_same(rsp, at_entry) || is_anchored(b, rsp, LONG_SLACK)) return;
-    assert(!b->ended);
-    if (is_reached_soon(b, rsp)) return;
-    flags_leave_host(b);
-    check_stack(b, 1);
-}
-
-/* --- accesses --- */
 
 static struct host_mem access_verified(struct build *b, const struct hoist_access *at, enum hoist_slot slot,
                                        struct host_mem ea)
@@ -378,11 +268,11 @@ static struct host_mem access_verified(struct build *b, const struct hoist_acces
             ea = in_one_register(b, ea); /* the delta needs the index */
         struct hoist_access verified = *at;
         check(b, &verified, ea, class, NULL);
-        verify_note(b, &verified, class);
+        verify_note(b, access_at(&verified), class);
     }
     b->site[b->n].parked = b->flags != FLAGS_HOST;
     if (class != LONG_EITHER && slot == HOIST_OPERAND) loop_note_access(b, class);
-    if (class == LONG_HIGH && is_certain(b, b->n, slot)) anchor(b, (struct value){at->root, at->offset});
+    if (class == LONG_HIGH && verify_is_certain(b, b->n, slot)) rsp_anchor(b, access_at(at));
     if (class == LONG_HIGH) ea = add_delta(b, ea);
     ea.window = WINDOW_LONG;
     return ea;
@@ -428,7 +318,7 @@ void emit_segment_stub(struct build *b, const struct stub *stub)
 {
     if (stub->back) {
         emit_movzx16(&b->e, stub->segment, stub->segment); /* here a fault would belong to no instruction */
-        emit_test_class(b, LONG_SAME, mem_segment_class(stub->segment));
+        verify_test_entry(b, LONG_SAME, mem_segment_class(stub->segment));
         emit_fix32(&b->e, emit_jcc(&b->e, CC_NZ), stub->back);
     }
     if (stub->address.base == HOST_NONE && stub->address.index == HOST_NONE)
