@@ -137,7 +137,7 @@ static struct {
     {"max",
      {.name = "max64",
       .f1_ecx = F1C_CX16 | F1C_PCID,
-      .f7_ebx = F7B_FSGSBASE,
+      .f7_ebx = F7B_FSGSBASE | F7B_INVPCID,
       .x1_edx = X86_64_X1_EDX | X1D_PAGE1GB,
       .x1_ecx = X1C_LAHF,
       .maxphyaddr = 40}},

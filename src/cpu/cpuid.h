@@ -61,6 +61,7 @@ enum cpuid_7 {
     F7B_SMEP = 1 << 7,
     F7B_BMI2 = 1 << 8,
     F7B_ERMS = 1 << 9,
+    F7B_INVPCID = 1 << 10,
     F7B_NO_FPU_CS_DS = 1 << 13,
     F7B_RDSEED = 1 << 18,
     F7B_ADX = 1 << 19,

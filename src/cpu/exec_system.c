@@ -225,6 +225,23 @@ void exec_invlpg(struct vcpu *v, const struct insn *i)
     shadow_invlpg(v->shadow, segment_linear(v, i->mem_seg, exec_address(v, i)));
 }
 
+/* A PCID but 0 does not exist without CR4.PCIDE. The type is looked at before the descriptor is read. */
+void exec_invpcid(struct vcpu *v, const struct insn *i)
+{
+    struct {
+        u64 pcid, linear;
+    } descriptor;
+    require_ring0(v);
+    u64 type = exec_read(v, i, 0);
+    if (type >= INVPCID_TYPES) fault_raise_error(v, VEC_GP, 0);
+    mem_read_bytes(v, i->mem_seg, exec_address(v, i), &descriptor, sizeof(descriptor));
+    bool one = type == INVPCID_PAGE || type == INVPCID_ONE;
+    bool bad = descriptor.pcid > CR3_PCID || (one && descriptor.pcid && !(v->paging.cr4 & CR4_PCIDE)) ||
+               (type == INVPCID_PAGE && !is_canonical(descriptor.linear));
+    if (bad) fault_raise_error(v, VEC_GP, 0);
+    shadow_invpcid(v->shadow, &v->paging, (enum invpcid)type, (unsigned)descriptor.pcid, descriptor.linear);
+}
+
 /* There is no cache that would have to be written back. */
 void exec_wbinvd(struct vcpu *v, const struct insn *i)
 {

@@ -161,6 +161,40 @@ void shadow_invlpg(struct shadow *shadow, u64 linear)
     shadow->counters->shadow_invlpgs += drop_translation(shadow, (u32)linear);
 }
 
+static void invpcid_long(struct shadow *shadow, const struct paging *paging, enum invpcid type, unsigned pcid,
+                         u64 linear)
+{
+    if (type == INVPCID_PAGE)
+        tlb_invlpg_of(shadow->tlb, pcid, linear);
+    else if (type == INVPCID_ONE)
+        tlb_drop_pcid(shadow->tlb, pcid);
+    else if (type == INVPCID_ALL)
+        tlb_flush(shadow->tlb);
+    else
+        tlb_drop_local(shadow->tlb);
+    shadow->data_drops++;
+    shadow->exec_drops++;
+    /* A window that is not current is compared when its CR3 is loaded. */
+    if (pcid == pcid_of(paging) || type > INVPCID_ONE) load_long_root(shadow, paging, false);
+}
+
+void shadow_invpcid(struct shadow *shadow, const struct paging *paging, enum invpcid type, unsigned pcid,
+                    u64 linear)
+{
+    if (type == INVPCID_PAGE && pcid == pcid_of(paging)) {
+        shadow_invlpg(shadow, linear);
+        return;
+    }
+    note_event(shadow->counters->events, EVENT_SHADOW_INVPCID, type, pcid);
+    shadow->counters->shadow_flushes++;
+    if (state_of(shadow)->format == FORMAT_LONG) {
+        invpcid_long(shadow, paging, type, pcid, linear);
+    } else if (!keeps_coherent(shadow)) {
+        if (type == INVPCID_ALL) shadow_flush(shadow);
+        shadow_load_root(shadow, paging);
+    }
+}
+
 /* --- filling --- */
 
 /* The host memory behind a guest page. */

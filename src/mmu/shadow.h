@@ -125,6 +125,17 @@ void shadow_switch_root(struct shadow *shadow, const struct paging *paging);
 /* Drop everything: guest-physical memory has changed, or the CPU was reset. */
 void shadow_flush(struct shadow *shadow);
 void shadow_invlpg(struct shadow *shadow, u64 linear);
+/* The types of INVPCID (SDM 2A INVPCID): what it drops. */
+enum invpcid {
+    INVPCID_PAGE,  /* a page of one PCID */
+    INVPCID_ONE,   /* one PCID's entries but global ones */
+    INVPCID_ALL,   /* everything */
+    INVPCID_LOCAL, /* everything but global entries */
+    INVPCID_TYPES
+};
+/* `pcid` and `linear` are used by the types that they mean something to. */
+void shadow_invpcid(struct shadow *shadow, const struct paging *paging, enum invpcid type, unsigned pcid,
+                    u64 linear);
 /* Drop every write entry that maps this guest-physical page. */
 void shadow_drop_writes(struct shadow *shadow, u64 gpa_page);
 /* Sets the bits of those pages of video memory that were written since the last call, one bit a page, and

@@ -71,9 +71,28 @@ void tlb_flush(struct tlb *tlb)
         tlb->large[0][n] = tlb->large[1][n] = 0;
 }
 
+static unsigned room_of(unsigned pcid)
+{
+    return 1 + pcid % TLB_ROOMS;
+}
+
+void tlb_drop_pcid(struct tlb *tlb, unsigned pcid)
+{
+    unsigned room = room_of(pcid);
+    if (tlb->pcid[room] != pcid) return;
+    empty_list(tlb, room);
+    if (room == tlb->user) empty_list(tlb, 0);
+}
+
+void tlb_drop_local(struct tlb *tlb)
+{
+    for (unsigned table = 0; table < TLB_TABLES; table++)
+        empty_list(tlb, table);
+}
+
 void tlb_select(struct tlb *tlb, unsigned pcid, bool kept)
 {
-    unsigned room = 1 + pcid % TLB_ROOMS;
+    unsigned room = room_of(pcid);
     if (!(tlb->in_use >> room & 1)) use(tlb, room);
     if (!kept || tlb->pcid[room] != pcid) empty_list(tlb, room);
     empty_list(tlb, 0);
@@ -114,7 +133,8 @@ static bool drop_pieces(struct tlb *tlb, unsigned number, u64 page)
     return fetched;
 }
 
-static bool drop_page(struct tlb *tlb, u64 linear, bool all)
+/* The page's entries in these tables (bit n: table n), and its global ones in all. */
+static bool drop_page(struct tlb *tlb, u64 linear, unsigned tables)
 {
     u64 page = linear >> PAGE_SHIFT;
     unsigned place = tlb_place(linear);
@@ -122,7 +142,7 @@ static bool drop_page(struct tlb *tlb, u64 linear, bool all)
     for (unsigned table = 0; table < TLB_TABLES; table++) {
         if (!(tlb->in_use >> table & 1)) continue;
         const struct tlb_info *info = &tlb->info[table][place];
-        bool own = all || table == 0 || table == tlb->user;
+        bool own = tables >> table & 1;
         if (info->page == page && (own || info->global)) fetched |= drop(tlb, table * TLB_ENTRIES + place);
         if (large && own) fetched |= drop_pieces(tlb, table, page);
     }
@@ -132,12 +152,19 @@ static bool drop_page(struct tlb *tlb, u64 linear, bool all)
 
 bool tlb_invlpg(struct tlb *tlb, u64 linear)
 {
-    return drop_page(tlb, linear, false);
+    return drop_page(tlb, linear, 1u | 1u << tlb->user);
+}
+
+bool tlb_invlpg_of(struct tlb *tlb, unsigned pcid, u64 linear)
+{
+    unsigned room = room_of(pcid);
+    if (tlb->pcid[room] != pcid) return false;
+    return drop_page(tlb, linear, 1u << room | (room == tlb->user));
 }
 
 bool tlb_drop_page(struct tlb *tlb, u64 linear)
 {
-    return drop_page(tlb, linear, true);
+    return drop_page(tlb, linear, ~0u);
 }
 
 bool tlb_drop_writes(struct tlb *tlb, u64 frame)

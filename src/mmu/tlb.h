@@ -152,6 +152,12 @@ void tlb_flush(struct tlb *tlb);
 void tlb_select(struct tlb *tlb, unsigned pcid, bool kept);
 /* The page of the current PCID, and global ones of all. Returns whether a page that may be fetched was dropped. */
 bool tlb_invlpg(struct tlb *tlb, u64 linear);
+/* The page of this PCID. The same if it is current. */
+bool tlb_invlpg_of(struct tlb *tlb, unsigned pcid, u64 linear);
+/* The entries of this PCID but global ones. */
+void tlb_drop_pcid(struct tlb *tlb, unsigned pcid);
+/* Those of all PCIDs but global ones. */
+void tlb_drop_local(struct tlb *tlb);
 /* The page of all PCIDs. */
 bool tlb_drop_page(struct tlb *tlb, u64 linear);
 /* No entry lets this guest frame be written. Returns whether one did. */

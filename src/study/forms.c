@@ -72,6 +72,7 @@ const struct form_example form_examples[] = {
     FORM("CLTS", "\x0f\x06"),
     FORM("LMSW", "\x0f\x01\xf0", .eax = 1),
     FORM("INVLPG", "\x0f\x01\x3e", .traits = FORM_MEMORY),
+    FORM("INVPCID", "\x66\x0f\x38\x82\x06", .traits = FORM_MEMORY | FORM_LONG, .eax = 2),
     FORM("INVD", "\x0f\x08"),
     FORM("WBINVD", "\x0f\x09"),
     FORM("HLT", "\xf4"),

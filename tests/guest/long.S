@@ -30,6 +30,15 @@ PCID_2 = PCID_1 + 0x1000
     LOADED_IS([user_result], \number << 40 | 0xb8 << 32 | \number)
 .endm
 
+/* INVPCID with this type and descriptor. */
+.macro invpcid_ type, pcid=0, at=0
+    mov dword ptr [invpcid_descriptor], \pcid
+    movabs rbx, \at
+    mov [invpcid_descriptor + 8], rbx
+    mov eax, \type
+    invpcid rax, [invpcid_descriptor]
+.endm
+
     .globl checks64
     .code64
 checks64:
@@ -412,6 +421,39 @@ pcids:
     page_is_ PCID_2, 0x2222
     space_ pml4, 1, 1
     page_is_ PCID_2, 0x2222
+    /* INVPCID: of a page, of a PCID, of all PCIDs, of global pages */
+    space_ pml4, 1, 1
+    page_is_ PCID_1, 0x1111
+    space_ pml4_b, 2, 1
+    mov dword ptr [pt_a], offset page_two + 7
+    invpcid_ 0, 1, PCID_1
+    page_is_ PCID_1, 0x2222
+    space_ pml4, 1, 1
+    page_is_ PCID_1, 0x2222
+    space_ pml4_b, 2, 1
+    mov dword ptr [pt_a], offset page_one + 7
+    invpcid_ 1, 1
+    space_ pml4, 1, 1
+    page_is_ PCID_1, 0x1111
+    space_ pml4_b, 2, 1
+    mov dword ptr [pt_a], offset page_two + 7
+    invpcid_ 3
+    space_ pml4, 1, 1
+    page_is_ PCID_1, 0x2222
+    mov dword ptr [pt_a], offset page_one + 7
+    invpcid_ 1, 1
+    page_is_ PCID_1, 0x1111
+    mov dword ptr [pt_a + 8], offset page_one + 0x107
+    mov dword ptr [pt_b + 8], offset page_one + 0x107
+    invpcid_ 2
+    page_is_ PCID_2, 0x1111
+    space_ pml4_b, 2, 1
+    page_is_ PCID_2, 0x1111
+    mov ecx, 4
+    FAULTS(VEC_GP, 0, invpcid rcx, [invpcid_descriptor])        /* no such type */
+    mov dword ptr [invpcid_descriptor + 12], 0x800000
+    mov ecx, 0
+    FAULTS(VEC_GP, 0, invpcid rcx, [invpcid_descriptor])        /* not canonical */
     /* without CR4.PCIDE all is dropped */
     space_ pml4_b, 2, 1
     mov dword ptr [pt_a], offset page_two + 7
@@ -483,6 +525,7 @@ page_two: .skip 4096
     .balign 8
 gate_seen: .skip 8
 user_result: .skip 8
+invpcid_descriptor: .skip 16
 syscall_rcx: .skip 8
 syscall_r11: .skip 8
 syscall_cs: .skip 8

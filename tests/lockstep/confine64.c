@@ -678,11 +678,21 @@ static void load_root(void)
     }
 }
 
+/* Tell all PCIDs of a change, by INVPCID. */
+static void tell_all(struct shadow *shadow, const struct paging *paging, u64 at, u64 type)
+{
+    if (type > INVPCID_ONE)
+        shadow_invpcid(shadow, paging, (enum invpcid)type, 0, 0);
+    else
+        for (unsigned pcid = 0; pcid < PCIDS; pcid++)
+            shadow_invpcid(shadow, paging, (enum invpcid)type, pcid, at);
+}
+
 /* A page changes, and the guest says so to the current PCID or to all. */
 static void change_page(void)
 {
     u64 at = places[random64_below(ARRAY_SIZE(places))] + random64_below(DATA_PAGES) * PAGE_SIZE,
-        what = random64_below(4), how = random64_below(3);
+        what = random64_below(4), how = random64_below(4), type = random64_below(INVPCID_TYPES);
     for (unsigned n = 0; n < 2; n++) {
         struct shadow *shadow = &machines[n].rig->shadow;
         u64 *entry = entry_at(&machines[n], at);
@@ -693,8 +703,10 @@ static void change_page(void)
         if (how == 0) shadow_invlpg(shadow, at);
         if (how == 1) shadow_load_root(shadow, &machines[n].rig->vcpu.paging);
         if (how == 2) shadow_flush(shadow);
+        if (how == 3) tell_all(shadow, &machines[n].rig->vcpu.paging, at, type);
     }
-    stale = how == 2 ? 0 : ~(1u << (machines[0].rig->vcpu.paging.cr3 & CR3_PCID));
+    if (how == 3 && type == INVPCID_PAGE) return; /* what was stale of other pages still is */
+    stale = how >= 2 ? 0 : ~(1u << (machines[0].rig->vcpu.paging.cr3 & CR3_PCID));
 }
 
 static void test_one(void)

@@ -37,26 +37,27 @@ static void test_privilege(void)
         unsigned count;
         int ring0, ring3, real;
     } rows[] = {
-        {"\xf4", 1, DONE, VEC_GP, DONE},           /* hlt */
-        {"\x0f\x06", 2, DONE, VEC_GP, DONE},       /* clts */
-        {"\x0f\x09", 2, DONE, VEC_GP, DONE},       /* wbinvd */
-        {"\x0f\x20\xc0", 3, DONE, VEC_GP, DONE},   /* mov eax, cr0 */
-        {"\x0f\x22\xd0", 3, DONE, VEC_GP, DONE},   /* mov cr2, eax */
-        {"\x0f\x21\xf8", 3, DONE, VEC_GP, DONE},   /* mov eax, dr7 */
-        {"\x0f\x01\xe0", 3, DONE, DONE, DONE},     /* smsw eax */
-        {"\x0f\x01\xf0", 3, DONE, VEC_GP, DONE},   /* lmsw ax */
-        {"\x0f\x00\xc0", 3, DONE, DONE, VEC_UD},   /* sldt eax */
-        {"\x0f\x00\xc8", 3, DONE, DONE, VEC_UD},   /* str eax */
-        {"\x0f\x00\xd0", 3, DONE, VEC_GP, VEC_UD}, /* lldt ax */
-        {"\x0f\x00\xe0", 3, DONE, DONE, VEC_UD},   /* verr ax */
-        {"\x0f\x32", 2, VEC_GP, VEC_GP, VEC_GP},   /* rdmsr of what is not there */
-        {"\x0f\x33", 2, VEC_GP, VEC_GP, VEC_GP},   /* rdpmc */
-        {"\x0f\x31", 2, DONE, DONE, DONE},         /* rdtsc */
-        {"\x0f\x01\x38", 3, DONE, VEC_GP, DONE},   /* invlpg [eax] */
-        {"\xfa", 1, DONE, VEC_GP, DONE},           /* cli */
-        {"\xfb", 1, DONE, VEC_GP, DONE},           /* sti */
-        {"\xe4\x60", 2, DONE, VEC_GP, DONE},       /* in al, 60h */
-        {"\xee", 1, DONE, VEC_GP, DONE},           /* out dx, al */
+        {"\xf4", 1, DONE, VEC_GP, DONE},                 /* hlt */
+        {"\x0f\x06", 2, DONE, VEC_GP, DONE},             /* clts */
+        {"\x0f\x09", 2, DONE, VEC_GP, DONE},             /* wbinvd */
+        {"\x0f\x20\xc0", 3, DONE, VEC_GP, DONE},         /* mov eax, cr0 */
+        {"\x0f\x22\xd0", 3, DONE, VEC_GP, DONE},         /* mov cr2, eax */
+        {"\x0f\x21\xf8", 3, DONE, VEC_GP, DONE},         /* mov eax, dr7 */
+        {"\x0f\x01\xe0", 3, DONE, DONE, DONE},           /* smsw eax */
+        {"\x0f\x01\xf0", 3, DONE, VEC_GP, DONE},         /* lmsw ax */
+        {"\x0f\x00\xc0", 3, DONE, DONE, VEC_UD},         /* sldt eax */
+        {"\x0f\x00\xc8", 3, DONE, DONE, VEC_UD},         /* str eax */
+        {"\x0f\x00\xd0", 3, DONE, VEC_GP, VEC_UD},       /* lldt ax */
+        {"\x0f\x00\xe0", 3, DONE, DONE, VEC_UD},         /* verr ax */
+        {"\x0f\x32", 2, VEC_GP, VEC_GP, VEC_GP},         /* rdmsr of what is not there */
+        {"\x0f\x33", 2, VEC_GP, VEC_GP, VEC_GP},         /* rdpmc */
+        {"\x0f\x31", 2, DONE, DONE, DONE},               /* rdtsc */
+        {"\x0f\x01\x38", 3, DONE, VEC_GP, DONE},         /* invlpg [eax] */
+        {"\x66\x0f\x38\x82\x00", 5, DONE, VEC_GP, DONE}, /* invpcid eax, [eax] */
+        {"\xfa", 1, DONE, VEC_GP, DONE},                 /* cli */
+        {"\xfb", 1, DONE, VEC_GP, DONE},                 /* sti */
+        {"\xe4\x60", 2, DONE, VEC_GP, DONE},             /* in al, 60h */
+        {"\xee", 1, DONE, VEC_GP, DONE},                 /* out dx, al */
     };
     struct vcpu *v = fixture.v;
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -222,10 +223,33 @@ static void test_tables_and_selectors(void)
     CHECK_EQ(v->fault.error, 0x80 * 8 + 2);
 }
 
+/* INVPCID eax, [15000h]: types, reserved bits, and PCIDs without CR4.PCIDE. */
+static void test_invpcid(void)
+{
+    static const struct {
+        u32 type, pcid, high;
+        int expected;
+    } rows[] = {
+        {0, 0, 0, DONE},   {1, 0, 0, DONE},        {2, 0, 0, DONE},       {3, 0, 0, DONE},
+        {4, 0, 0, VEC_GP}, {0, 1, 0, VEC_GP},      {1, 0xfff, 0, VEC_GP}, {2, 0xfff, 0, DONE},
+        {3, 1, 0, DONE},   {2, 0x1000, 0, VEC_GP}, {3, 0, 1, VEC_GP},     {~0u, 0, 0, VEC_GP},
+    };
+    struct vcpu *v = fixture.v;
+    for (unsigned n = 0; n < ARRAY_SIZE(rows); n++) {
+        fixture_protected(&fixture, 0);
+        v->gpr[REG_EAX] = rows[n].type;
+        poke(&fixture, 0x15000, 4, rows[n].pcid);
+        poke(&fixture, 0x15004, 4, rows[n].high);
+        poke(&fixture, 0x15008, 4, 0x15000);
+        CHECK_EQ(RUN("\x66\x0f\x38\x82\x05\x00\x50\x01\x00"), rows[n].expected);
+    }
+}
+
 int main(void)
 {
     fixture_init(&fixture);
     test_privilege();
+    test_invpcid();
     test_interrupt_flag();
     test_vm86_flags();
     test_descriptor_questions();

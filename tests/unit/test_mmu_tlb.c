@@ -75,6 +75,27 @@ static void invlpg(struct tlb *tlb, bool all)
     CHECK(!tlb_frame(tlb, linear_of(page), false) && !tlb_entry(tlb, linear_of(page), true, false));
 }
 
+static void invpcid(struct tlb *tlb)
+{
+    unsigned page = below(PAGES), number = below(PCIDS);
+    switch (below(3)) {
+    case 0:
+        for (unsigned user = 0; user < SHADOW_PRIVILEGES; user++)
+            if (!known[user][number][page].global) known[user][number][page].frame = 0;
+        tlb_invlpg_of(tlb, number, linear_of(page));
+        break;
+    case 1:
+        forget_pcid(number);
+        tlb_drop_pcid(tlb, number);
+        break;
+    case 2:
+        for (unsigned n = 0; n < PCIDS; n++)
+            forget_pcid(n);
+        tlb_drop_local(tlb);
+        break;
+    }
+}
+
 static void drop_writes(struct tlb *tlb)
 {
     unsigned frame = below(40);
@@ -107,6 +128,7 @@ int main(void)
         case 2: select_pcid(tlb); break;
         case 3: invlpg(tlb, below(8) == 0); break;
         case 4: drop_writes(tlb); break;
+        case 15: invpcid(tlb); break;
         case 5:
             if (below(64)) break;
             tlb_flush(tlb);
