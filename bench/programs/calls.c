@@ -155,8 +155,9 @@ static uint32_t generate(uint32_t n)
             uint32_t value = n + i;
             p[0] = 0xb8;
             memcpy(p + 1, &value, sizeof(value));
-            p[5] = 0x40; /* inc %eax */
-            p[6] = 0xc3;
+            p[5] = 0xff; /* inc %eax, in the form that is not a REX prefix in 64-bit code */
+            p[6] = 0xc0;
+            p[7] = 0xc3;
         }
         __asm__ volatile("" ::: "memory");
         for (uint32_t i = 0; i < FUNCTIONS * CALLS; i++) {
