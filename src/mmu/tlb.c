@@ -150,16 +150,16 @@ static bool drop_page(struct tlb *tlb, u64 linear, unsigned tables)
     return fetched;
 }
 
-bool tlb_invlpg(struct tlb *tlb, u64 linear)
-{
-    return drop_page(tlb, linear, 1u | 1u << tlb->user);
-}
-
 bool tlb_invlpg_of(struct tlb *tlb, unsigned pcid, u64 linear)
 {
     unsigned room = room_of(pcid);
     if (tlb->pcid[room] != pcid) return false;
     return drop_page(tlb, linear, 1u << room | (room == tlb->user));
+}
+
+bool tlb_invlpg(struct tlb *tlb, u64 linear)
+{
+    return tlb_invlpg_of(tlb, tlb->pcid[tlb->user], linear);
 }
 
 bool tlb_drop_page(struct tlb *tlb, u64 linear)

@@ -152,7 +152,7 @@ void tlb_flush(struct tlb *tlb);
 void tlb_select(struct tlb *tlb, unsigned pcid, bool kept);
 /* The page of the current PCID, and global ones of all. Returns whether a page that may be fetched was dropped. */
 bool tlb_invlpg(struct tlb *tlb, u64 linear);
-/* The page of this PCID. The same if it is current. */
+/* The same of a PCID that need not be current. */
 bool tlb_invlpg_of(struct tlb *tlb, unsigned pcid, u64 linear);
 /* The entries of this PCID but global ones. */
 void tlb_drop_pcid(struct tlb *tlb, unsigned pcid);

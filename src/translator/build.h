@@ -449,9 +449,6 @@ static inline struct host_mem mem_segment_class(u8 number)
     mem.disp = SEGMENT_CLASSES;
     return mem;
 }
-/* Clear ZF if the segment with this entry of the tables, an operand of mem_segment_class(), is of this class. Clobbers
- * EFLAGS. */
-void verify_test_entry(struct build *b, u8 class, struct host_mem entry);
 /* A block begins. */
 void verify_begin(struct build *b);
 /* The current instruction begins. */

@@ -137,9 +137,9 @@ void verify_segment_number(struct build *b, u8 to, u8 address)
     emit_movzx16(&b->e, to, to);
 }
 
-/* Both bytes have bits set. CMP with a constant would take a micro-operation more, because it does not fuse with the
- * jump behind it. */
-void verify_test_entry(struct build *b, u8 class, struct host_mem entry)
+/* Clear ZF if the segment is of this class: both bytes have bits set. CMP with a constant would take a micro-operation
+ * more, because it does not fuse with the jump behind it. */
+static void test_entry(struct build *b, u8 class, struct host_mem entry)
 {
     _Static_assert(FRAME_BIAS % VCPU_ALIGN, "r15's low byte is not 0");
     entry.disp += (s32)offsetof(struct tlb_segments, is[class - LONG_SAME]);
@@ -149,7 +149,7 @@ void verify_test_entry(struct build *b, u8 class, struct host_mem entry)
 void verify_test_class(struct build *b, u8 scratch, u8 address, u8 class)
 {
     verify_segment_number(b, scratch, address);
-    verify_test_entry(b, class, mem_segment_class(scratch));
+    test_entry(b, class, mem_segment_class(scratch));
 }
 
 /* The check of an address: the jump is taken if it has another class. *segment: the register that gets the number of
@@ -163,11 +163,11 @@ static struct stub *check(struct build *b, struct hoist_access *at, struct host_
     u8 scratch = !b->keeps_temp ? REG_TEMP : entry_is_free ? REG_ENTRY : REG_HOISTED;
     flags_clobber(b);
     if (at->root == ROOT_LOWEST) {
-        verify_test_entry(b, class, mem_segment_class(HOST_NONE));
+        test_entry(b, class, mem_segment_class(HOST_NONE));
     } else if (at->root == ROOT_RIP && !segment) {
         struct host_mem entry = mem_segment_class(HOST_NONE);
         entry.disp += (s32)((b->key.eip + (u64)at->offset) >> 32 & UINT16_MAX);
-        verify_test_entry(b, class, entry);
+        test_entry(b, class, entry);
         if (b->has_full_rip) fix_last(b, FIX_SEGMENT);
     } else {
         if (base_suffices) {
@@ -178,7 +178,7 @@ static struct stub *check(struct build *b, struct hoist_access *at, struct host_
             emit_lea64(&b->e, scratch, ea);
             emit_segment_number(b, scratch, scratch);
         }
-        verify_test_entry(b, class, mem_segment_class(scratch));
+        test_entry(b, class, mem_segment_class(scratch));
         b->has_delta &= scratch != REG_HOISTED;
         if (segment) *segment = scratch;
     }
@@ -318,7 +318,7 @@ void emit_segment_stub(struct build *b, const struct stub *stub)
 {
     if (stub->back) {
         emit_movzx16(&b->e, stub->segment, stub->segment); /* here a fault would belong to no instruction */
-        verify_test_entry(b, LONG_SAME, mem_segment_class(stub->segment));
+        test_entry(b, LONG_SAME, mem_segment_class(stub->segment));
         emit_fix32(&b->e, emit_jcc(&b->e, CC_NZ), stub->back);
     }
     if (stub->address.base == HOST_NONE && stub->address.index == HOST_NONE)
