@@ -67,8 +67,9 @@ void tlb_flush(struct tlb *tlb)
 {
     for (unsigned n = 0; n < TLB_LISTS; n++)
         empty_list(tlb, n);
-    for (unsigned n = 0; n < ARRAY_SIZE(tlb->large[0]); n++)
-        tlb->large[0][n] = tlb->large[1][n] = 0;
+    for (unsigned half = 0; half < 2; half++)
+        for (unsigned n = 0; n < ARRAY_SIZE(tlb->large[half].of_2m); n++)
+            tlb->large[half].of_2m[n] = tlb->large[half].of_1g[n] = 0;
 }
 
 static unsigned room_of(unsigned pcid)
@@ -100,12 +101,15 @@ void tlb_select(struct tlb *tlb, unsigned pcid, bool kept)
     tlb->user = room;
 }
 
+enum { SHIFT_2M = 21, SHIFT_1G = 30 };
+
 /* Bit and word of a large page in `large`. */
 static u64 *large_word(struct tlb *tlb, u64 linear, unsigned shift, u64 *bit)
 {
-    u64 number = linear >> shift;
+    u64 number = linear >> shift, half = linear >> 63;
+    u64 *words = shift == SHIFT_1G ? tlb->large[half].of_1g : tlb->large[half].of_2m;
     *bit = 1ull << number % 64;
-    return &tlb->large[shift == 30][number / 64 % ARRAY_SIZE(tlb->large[0])];
+    return &words[number / 64 % ARRAY_SIZE(tlb->large[0].of_2m)];
 }
 
 static bool may_be_large(struct tlb *tlb, u64 linear, unsigned shift)
@@ -121,8 +125,24 @@ static bool drop(struct tlb *tlb, unsigned number)
     return fetched;
 }
 
-/* Drop all pieces of large pages around this one that are in a list. */
-static bool drop_pieces(struct tlb *tlb, unsigned number, u64 page)
+/* Drop the pieces of the 2 MB around this page that are in a table: all, if the table is `own`, or the global ones. */
+static bool drop_2m(struct tlb *tlb, unsigned table, u64 page, bool own)
+{
+    enum { PIECES = 1 << (SHIFT_2M - PAGE_SHIFT) };
+    _Static_assert(TLB_ENTRIES % PIECES == 0, "their places follow each other");
+    u64 first = page & ~(u64)(PIECES - 1);
+    unsigned number = table * TLB_ENTRIES + (unsigned)(first % TLB_ENTRIES);
+    bool fetched = false;
+    for (unsigned n = 0; n < PIECES; n++) {
+        const struct tlb_info *info = &tlb->info[0][0] + number + n;
+        if (info->page == first + n && info->shift == SHIFT_2M && (own || info->global))
+            fetched |= drop(tlb, number + n);
+    }
+    return fetched;
+}
+
+/* Drop all pieces of the 1 GB around this page that are in a list. */
+static bool drop_1g(struct tlb *tlb, unsigned number, u64 page)
 {
     const struct tlb_list *list = &tlb->list[number];
     bool fetched = false;
@@ -138,15 +158,17 @@ static bool drop_page(struct tlb *tlb, u64 linear, unsigned tables)
 {
     u64 page = linear >> PAGE_SHIFT;
     unsigned place = tlb_place(linear);
-    bool fetched = false, large = may_be_large(tlb, linear, 21) || may_be_large(tlb, linear, 30);
+    bool fetched = false, in_2m = may_be_large(tlb, linear, SHIFT_2M),
+         in_1g = may_be_large(tlb, linear, SHIFT_1G);
     for (unsigned table = 0; table < TLB_TABLES; table++) {
         if (!(tlb->in_use >> table & 1)) continue;
         const struct tlb_info *info = &tlb->info[table][place];
         bool own = tables >> table & 1;
         if (info->page == page && (own || info->global)) fetched |= drop(tlb, table * TLB_ENTRIES + place);
-        if (large && own) fetched |= drop_pieces(tlb, table, page);
+        if (in_2m) fetched |= drop_2m(tlb, table, page, own);
+        if (in_1g && own) fetched |= drop_1g(tlb, table, page);
     }
-    if (large) fetched |= drop_pieces(tlb, TLB_GLOBAL, page);
+    if (in_1g) fetched |= drop_1g(tlb, TLB_GLOBAL, page);
     return fetched;
 }
 

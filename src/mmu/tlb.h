@@ -102,9 +102,13 @@ struct tlb {
     struct tlb_list list[TLB_LISTS];
     u32 numbers[2 * TLB_TABLES * TLB_ENTRIES]; /* of the lists */
     u32 chain[TLB_CHAINS];                     /* the first entry + 1, or 0 */
-    /* A bit for each 2 MB (1 GB), by the low bits of its number, from which a large page was filled since the last
-     * flush of everything: INVLPG elsewhere need not look for pieces of large pages. */
-    u64 large[2][64];
+    /* Of each half of linear space, a bit for each 2 MB (1 GB), by the low bits of its number, from which a large page
+     * was filled since the last flush of everything: INVLPG elsewhere need not look for pieces of large pages. The
+     * halves are apart because kernels map all memory by large pages, and the processor drops the page of each page
+     * fault. */
+    struct {
+        u64 of_2m[64], of_1g[64];
+    } large[2];
 };
 
 static inline unsigned tlb_place(u64 linear)

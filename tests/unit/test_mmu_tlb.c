@@ -15,6 +15,7 @@ enum { PAGES = 24, PCIDS = 20, STEPS = 200000 };
 struct known {
     u32 frame;
     bool global, written;
+    unsigned shift; /* the size of the page that it is a piece of */
 };
 static struct known known[SHADOW_PRIVILEGES][PCIDS][PAGES];
 static unsigned pcid;
@@ -43,10 +44,11 @@ static void fill(struct tlb *tlb)
 {
     unsigned page = below(PAGES), user = below(2), frame = below(40);
     bool global = below(4) == 0, written = below(2);
-    struct walk walk = {.gpa = (u64)frame << PAGE_SHIFT, .page_bytes = PAGE_SIZE, .global = global};
+    unsigned shift = (const unsigned[]){PAGE_SHIFT, PAGE_SHIFT, 21, 30}[below(4)];
+    struct walk walk = {.gpa = (u64)frame << PAGE_SHIFT, .page_bytes = 1ull << shift, .global = global};
     tlb_fill(tlb, linear_of(page), user, &walk, (u64)(frame + 1) << 40,
              TLB_READ | TLB_FETCH | (written ? TLB_WRITE : 0));
-    known[user][pcid][page] = (struct known){frame + 1, global, written};
+    known[user][pcid][page] = (struct known){frame + 1, global, written, shift};
 }
 
 static void check_page(const struct tlb *tlb, unsigned page, bool user)
@@ -62,12 +64,23 @@ static void check_page(const struct tlb *tlb, unsigned page, bool user)
     if (tlb_entry(tlb, linear, user, true) && !foreign) CHECK(k->written);
 }
 
+/* A page is dropped: of one PCID, or of all (PCIDS), and if `globals` the global ones of each. */
+static void forget_page(unsigned page, unsigned number, bool globals)
+{
+    for (unsigned user = 0; user < SHADOW_PRIVILEGES; user++)
+        for (unsigned n = 0; n < PCIDS; n++)
+            for (unsigned other = 0; other < PAGES; other++) {
+                struct known *k = &known[user][n][other];
+                bool own = number == PCIDS || n == number;
+                bool same = k->shift && (linear_of(other) ^ linear_of(page)) >> k->shift == 0;
+                if (same && (k->global ? globals : own)) k->frame = 0;
+            }
+}
+
 static void invlpg(struct tlb *tlb, bool all)
 {
     unsigned page = below(PAGES);
-    for (unsigned user = 0; user < SHADOW_PRIVILEGES; user++)
-        for (unsigned n = 0; n < PCIDS; n++)
-            if (all || n == pcid || known[user][n][page].global) known[user][n][page].frame = 0;
+    forget_page(page, all ? PCIDS : pcid, true);
     if (all)
         tlb_drop_page(tlb, linear_of(page));
     else
@@ -80,8 +93,7 @@ static void invpcid(struct tlb *tlb)
     unsigned page = below(PAGES), number = below(PCIDS);
     switch (below(3)) {
     case 0:
-        for (unsigned user = 0; user < SHADOW_PRIVILEGES; user++)
-            if (!known[user][number][page].global) known[user][number][page].frame = 0;
+        forget_page(page, number, false);
         tlb_invlpg_of(tlb, number, linear_of(page));
         break;
     case 1:
