@@ -28,12 +28,36 @@ bool runtime_folder(char *path, size_t bytes)
     return (size_t)length < bytes && own_folder(path);
 }
 
-bool runtime_socket(const char *name, char *path, size_t bytes)
+static bool can_be_named(const char *name)
+{
+    return *name && *name != '.' && !strchr(name, '/');
+}
+
+static bool socket_path(const char *name, bool agent, char *path, size_t bytes)
 {
     char folder[256];
-    if (!*name || *name == '.' || strchr(name, '/') || !runtime_folder(folder, sizeof(folder))) return false;
     size_t most = sizeof(((struct sockaddr_un *)NULL)->sun_path);
-    return (size_t)snprintf(path, bytes, "%s/%s", folder, name) < (bytes < most ? bytes : most);
+    return runtime_folder(folder, sizeof(folder)) &&
+           (size_t)snprintf(path, bytes, agent ? "%s/.%s.agent" : "%s/%s", folder, name) <
+               (bytes < most ? bytes : most);
+}
+
+bool runtime_socket(const char *name, char *path, size_t bytes)
+{
+    return can_be_named(name) && socket_path(name, false, path, bytes);
+}
+
+bool runtime_new_socket(const char *name, bool agent, char *path, size_t bytes)
+{
+    char numbered[160];
+    snprintf(numbered, sizeof(numbered), "pid-%d", getpid());
+    if (name && can_be_named(name) && socket_path(name, agent, path, bytes)) {
+        int fd = runtime_connect(path);
+        if (fd < 0) return true;
+        close(fd);
+        snprintf(numbered, sizeof(numbered), "%.100s.pid-%d", name, getpid());
+    }
+    return socket_path(numbered, agent, path, bytes);
 }
 
 int runtime_connect(const char *path)
@@ -49,15 +73,24 @@ int runtime_connect(const char *path)
     return -failed;
 }
 
+/* The process's number in the name of a socket; 0: it has none. The names are "pid-N" and "NAME.pid-N", and those of
+ * guest agents ".pid-N.agent" and ".NAME.pid-N.agent". */
+static int number_in(const char *socket_name)
+{
+    const char *at = socket_name;
+    for (const char *next; (next = strstr(at, ".pid-"));)
+        at = next + 1;
+    return strncmp(at, "pid-", 4) ? 0 : atoi(at + 4);
+}
+
 void runtime_sweep(void)
 {
     char folder[256], path[600];
     DIR *directory = runtime_folder(folder, sizeof(folder)) ? opendir(folder) : NULL;
     if (!directory) return;
     for (struct dirent *entry; (entry = readdir(directory));) {
-        int pid;
-        bool hidden = entry->d_name[0] == '.'; /* of a guest agent */
-        if (sscanf(entry->d_name + hidden, "pid-%d", &pid) != 1 || !kill(pid, 0) || errno != ESRCH) continue;
+        int pid = number_in(entry->d_name);
+        if (pid <= 0 || !kill(pid, 0) || errno != ESRCH) continue;
         snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
         int fd = runtime_connect(path); /* it may belong to a process of another PID namespace */
         if (fd >= 0)

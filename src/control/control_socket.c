@@ -8,28 +8,12 @@
 #include "vm/vm.h"
 
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
-
-/* A running machine keeps its name. Another machine of that name gets the number of its process as a suffix. */
-static bool choose_path(const char *name, char *path, size_t bytes)
-{
-    char other[160];
-    snprintf(other, sizeof(other), "pid-%d", getpid());
-    if (name && runtime_socket(name, path, bytes)) {
-        int fd = runtime_connect(path);
-        if (fd < 0) return true;
-        close(fd);
-        snprintf(other, sizeof(other), "%.100s.%d", name, getpid());
-    }
-    return runtime_socket(other, path, bytes);
-}
 
 bool control_listen(struct control *control)
 {
     char error[256], path[256], text[300];
     runtime_sweep();
-    if (!choose_path(control->vm->options->board.name, path, sizeof(path))) return true;
+    if (!runtime_new_socket(control->vm->options->board.name, false, path, sizeof(path))) return true;
     for (unsigned n = 0; n < CONTROL_CLIENTS; n++) {
         char id[16];
         snprintf(id, sizeof(id), "#control%u", n);

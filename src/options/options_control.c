@@ -7,7 +7,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static bool add_monitor(struct options *o, const char *chardev, bool qmp, struct complaint *c)
 {
@@ -167,26 +166,12 @@ static bool set_sandbox(struct options *o, const char *value, struct complaint *
     return good ? true : COMPLAIN(c, "--sandbox is on or off, not \"%s\"", value);
 }
 
-/* A machine with the name of one that runs gets another socket, as it does for its control socket. */
-static bool agent_socket(const char *name, char *path, size_t bytes)
-{
-    char folder[256], unnamed[32];
-    snprintf(unnamed, sizeof(unnamed), "pid-%d", getpid());
-    if (!runtime_folder(folder, sizeof(folder))) return false;
-    snprintf(path, bytes, "%s/.%s.agent", folder, name ? name : unnamed);
-    int fd = runtime_connect(path);
-    if (fd < 0) return true;
-    close(fd);
-    snprintf(path, bytes, "%s/.%.100s.%d.agent", folder, name, getpid());
-    return true;
-}
-
 bool options_add_agents(struct options *o, struct complaint *c)
 {
     struct device_options *devices = &o->board.devices;
     char path[512], text[600];
     if (!o->control.agents) return true;
-    if (!agent_socket(o->board.name, path, sizeof(path)))
+    if (!runtime_new_socket(o->board.name, true, path, sizeof(path)))
         return COMPLAIN(c, "--agents: there is no folder for a socket");
     snprintf(text, sizeof(text), "unix:%s,server=on,wait=off", path);
     return device_options_chardev_for(devices, "#agent", text, c->text, c->bytes) &&

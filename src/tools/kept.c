@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -77,7 +76,15 @@ bool kept_save(const char *folder, GKeyFile *settings)
     return false;
 }
 
-/* --- the lock --- */
+/* --- the lock ---
+ *
+ * An open file description lock (fcntl(2)): the machine's process and its children hold it together, it goes with the
+ * last of them, and others can look at it without holding it for a moment. */
+
+static struct flock whole_file(void)
+{
+    return (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET};
+}
 
 static int open_lock(const char *name)
 {
@@ -89,11 +96,12 @@ static int open_lock(const char *name)
 
 int kept_lock(const char *name)
 {
+    struct flock lock = whole_file();
     int fd = open_lock(name);
     if (fd < 0) return fd;
     /* The number of the last process goes at once. */
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && ftruncate(fd, 0) == 0) return fd;
-    int failed = errno;
+    if (fcntl(fd, F_OFD_SETLK, &lock) == 0 && ftruncate(fd, 0) == 0) return fd;
+    int failed = errno == EACCES ? EAGAIN : errno; /* both mean that it is held */
     close(fd);
     return -failed;
 }
@@ -101,9 +109,10 @@ int kept_lock(const char *name)
 int kept_runner(const char *name)
 {
     char text[32] = "";
+    struct flock lock = whole_file();
     int fd = open_lock(name), pid = 0;
     if (fd < 0) return 0;
-    bool free = flock(fd, LOCK_SH | LOCK_NB) == 0;
+    bool free = fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_UNLCK;
     if (!free && pread(fd, text, sizeof(text) - 1, 0) > 0) pid = atoi(text);
     close(fd);
     return free ? 0 : pid > 0 ? pid : -1;
@@ -225,18 +234,22 @@ char **kept_arguments(const char *name, GKeyFile *settings)
 
 void kept_desktop_entry(const char *name, bool there)
 {
+    char target[KEPT_PATH];
     char *folder = g_build_filename(g_get_user_data_dir(), "applications", NULL);
-    char *file = g_strdup_printf("%s/ringer-%s.desktop", folder, name);
-    if (there && access(file, F_OK) < 0 && g_mkdir_with_parents(folder, 0700) == 0) {
+    char *entry = g_strdup_printf("%s/ringer-%s.desktop", folder, name);
+    if (!there) unlink(entry);
+    if (there && access(entry, F_OK) < 0 && kept_path(name, "ringer.desktop", target, sizeof(target)) &&
+        g_mkdir_with_parents(folder, 0700) == 0) {
         char *text = g_strdup_printf(
             "[Desktop Entry]\nType=Application\nName=%s\nComment=A virtual PC of Ringer\n"
             "Exec=ringer start %s\nIcon=ringer\nTerminal=false\nCategories=System;Emulator;\n",
             name, name);
-        g_file_set_contents(file, text, -1, NULL);
+        unlink(entry); /* a link whose target is gone */
+        if (!g_file_set_contents(target, text, -1, NULL) || symlink(target, entry) < 0)
+            log_debug("no desktop entry %s", entry);
         g_free(text);
     }
-    if (!there) unlink(file);
-    g_free(file);
+    g_free(entry);
     g_free(folder);
 }
 

@@ -4,14 +4,18 @@
  *   $XDG_DATA_HOME/ringer/NAME/
  *     machine.ini   the settings, for people to read and edit (GKeyFile)
  *     disk.qcow2    its disk, unless the settings name another file
- *     lock          locked (flock) by the process that runs the machine; has the number of that process
- *   $XDG_DATA_HOME/applications/ringer-NAME.desktop
+ *     lock          locked (F_OFD_SETLK) by the process that runs the machine; has the number of that process
+ *     ringer.desktop
+ *   $XDG_DATA_HOME/applications/ringer-NAME.desktop   a link to it
  *
  * Invariants
  * 1. A folder with a name that does not begin with '.' is a whole machine: it was made under another name and renamed.
  *    A machine that is removed is renamed first.
  * 2. machine.ini is replaced by a rename. So whatever moment a process dies at, the machine starts again.
- * 3. The lock is the kernel's and goes with the process: nothing has to be tidied up after a kill.
+ * 3. The lock is the kernel's and goes with the process: nothing has to be tidied up after a kill. Only a process that
+ *    runs or removes the machine ever holds it.
+ * 4. Files are written inside a machine's folder alone, so what an interrupted command leaves there goes with the
+ *    folder. Links and renames, which take one step, do the rest.
  */
 #ifndef RINGER_TOOLS_KEPT_H
 #define RINGER_TOOLS_KEPT_H
@@ -44,7 +48,7 @@ int kept_runner(const char *name);
  * printed. */
 char **kept_arguments(const char *name, GKeyFile *settings);
 
-/* The machine's desktop entry: written, or removed. */
+/* The machine's desktop entry: made if there is none, or removed. */
 void kept_desktop_entry(const char *name, bool there);
 /* Delete what interrupted commands have left: folders .NAME.PID of processes that are gone, and of this one. */
 void kept_sweep(void);

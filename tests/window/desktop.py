@@ -31,7 +31,7 @@ from Xlib import X, XK
 from Xlib.ext import xtest
 from Xlib.protocol import event
 
-WAIT = 20.0
+WAIT = 60.0  # seconds; a slow host is no error
 PACE = 0.02  # seconds between keys: fast typing, with which a guest's keyboard driver keeps up
 KEYS = {"ctrl": "Control_L", "alt": "Alt_L", "shift": "Shift_L", "enter": "Return", "esc": "Escape", "tab": "Tab"}
 # Keysyms of the unshifted key, where another key (of a keypad) has the sign itself.
@@ -241,8 +241,8 @@ def latency(count):
         start = time.perf_counter()
         press([code])
         while pixels(0, top, width, 20) == before:
-            if time.perf_counter() - start > 2:
-                sys.exit("desktop.py: no pixel changed within 2 s of a key")
+            if time.perf_counter() - start > WAIT:
+                sys.exit("desktop.py: no pixel changed within %d s of a key" % WAIT)
         times.append((time.perf_counter() - start) * 1000)
         time.sleep(0.11 + 0.007 * (n % 10))
     times.sort()
