@@ -35,7 +35,7 @@ static bool map_tables(struct cache *cache)
     u64 bytes[] = {LONG_JUMP_ENTRIES * sizeof(cache->long_jump[0]),
                    JUMP_ENTRIES * sizeof(cache->jump[0]),
                    (cache->buckets_mask + 1ull) * sizeof(cache->buckets[0]),
-                   TEMPLATES * sizeof(cache->templates[0]),
+                   TEMPLATE_BYTES,
                    PAGE_BUCKETS * sizeof(cache->pages[0]),
                    map_bytes(cache)};
     void *table[ARRAY_SIZE(bytes)];
@@ -172,6 +172,12 @@ static bool key_equal(const struct block *block, const struct block_key *key)
            own.cs_limit == key->cs_limit;
 }
 
+void cache_prefetch(const struct cache *cache, u32 frame, u64 eip, u32 mode)
+{
+    __builtin_prefetch(&cache->buckets[key_hash(cache, frame, (u32)eip, mode)]);
+    template_prefetch(cache, frame, (u32)eip, mode);
+}
+
 struct block *cache_find(struct cache *cache, const struct block_key *key)
 {
     u32 hash = key_hash(cache, (u32)(key->gpa >> PAGE_SHIFT), key->eip, key->mode);
@@ -180,16 +186,6 @@ struct block *cache_find(struct cache *cache, const struct block_key *key)
         block = block_pointer(block->hash_next);
     if (block && unlikely(!block->touched)) segment_touch(cache, block);
     return block;
-}
-
-struct block *cache_template(const struct cache *cache, const struct block_key *key)
-{
-    u32 frame = (u32)(key->gpa >> PAGE_SHIFT);
-    struct block *block = block_pointer(cache->templates[template_hash(frame, key->eip, key->mode)]);
-    /* A relocatable block has a flat code segment, so key->gpa and key->eip have the same low 12 bits. */
-    bool good = block && !block->dead && block->frame == frame && block->mode == key->mode &&
-                ((block->eip ^ key->eip) & PAGE_MASK) == 0;
-    return good ? block : NULL;
 }
 
 static struct code_page *page_find(const struct cache *cache, u64 gpa)
@@ -314,8 +310,7 @@ void cache_add(struct cache *cache, struct block *block)
     u32 *bucket = &cache->buckets[block_hash(cache, block)];
     block->hash_next = *bucket;
     *bucket = low_pointer(block);
-    if (block->relocatable)
-        cache->templates[template_hash(block->frame, block->eip, block->mode)] = low_pointer(block);
+    if (block->relocatable) template_note(cache, block);
     page_enter(cache, block, block->frame);
     u32 second = second_page_plus_1(block);
     if (second) page_enter(cache, block, second - 1);
@@ -534,7 +529,7 @@ void cache_kill(struct cache *cache, struct block *block)
     block_kill(cache, block, NO_PAGE);
     note_killed(cache, block);
     /* Do not let a copy of an equal block take its place. */
-    cache->templates[template_hash(block->frame, block->eip, block->mode)] = 0;
+    template_forget(cache, block, false);
 }
 
 /* Does the block depend on a byte at offsets [first, last] of a page? */
@@ -597,7 +592,7 @@ static void clear_slots(struct cache *cache)
 {
     for (const struct block *block = NULL; (block = cache_after(cache, block));) {
         cache->buckets[block_hash(cache, block)] = 0;
-        cache->templates[template_hash(block->frame, block->eip, block->mode)] = 0;
+        template_forget(cache, block, false);
         cache->pages[block->frame % PAGE_BUCKETS] = NULL;
         if (block_frame_next(block)) cache->pages[(block_frame_next(block) - 1) % PAGE_BUCKETS] = NULL;
         cache->jump[block->eip % JUMP_ENTRIES] = (struct jump_entry){0};
@@ -608,7 +603,7 @@ static void clear_slots(struct cache *cache)
 static void clear_tables(struct cache *cache)
 {
     clear_memory(cache->buckets, (cache->buckets_mask + 1ull) * sizeof(cache->buckets[0]));
-    clear_memory(cache->templates, TEMPLATES * sizeof(cache->templates[0]));
+    templates_clear(cache);
     clear_memory(cache->pages, PAGE_BUCKETS * sizeof(cache->pages[0]));
     clear_memory(cache->jump, JUMP_ENTRIES * sizeof(cache->jump[0]));
     if (cache->long_jumps) clear_memory(cache->long_jump, LONG_JUMP_ENTRIES * sizeof(cache->long_jump[0]));

@@ -248,6 +248,14 @@ struct long_jump_entry {
 #define LONG_JUMP_STEP    16
 #define LONG_JUMP_ENTRIES (JUMP_ENTRIES + LONG_JUMP_STEP * 256)
 
+/* A block to copy from (template.c), perhaps dead. */
+struct template
+{
+    u32 tag;   /* of its key */
+    u32 block; /* struct block; 0: no entry */
+};
+#define TEMPLATE_WAYS 8
+
 struct code_page;
 
 /* The map has one word for each piece of the arena of this size: the block that the piece's first byte
@@ -288,10 +296,9 @@ struct cache {
     bool checks; /* cache_check() at each turn, and freed memory is overwritten */
     u32 block_count;
     u32 buckets_mask;
-    u32 *buckets;   /* struct block */
-    u32 *templates; /* struct block, by everything in the key except EIP: a block to copy from, perhaps
-                       dead */
-    u32 *map;       /* struct block */
+    u32 *buckets;               /* struct block */
+    struct template *templates; /* TEMPLATE_SETS * TEMPLATE_WAYS */
+    u32 *map;                   /* struct block */
     struct code_page **pages;
     struct code_page *free_pages; /* several segments: of evicted blocks */
     u64 sweep;                    /* number of blocks_leave_pages() */
@@ -334,6 +341,8 @@ static inline struct block *cache_next(const struct cache *cache)
 }
 void cache_add(struct cache *cache, struct block *block);
 
+/* cache_find() and cache_template() may soon be asked for this key: fetch what they will look at first. */
+void cache_prefetch(const struct cache *cache, u32 frame, u64 eip, u32 mode);
 struct block *cache_find(struct cache *cache, const struct block_key *key);
 /* A live block with a key that differs in EIP only, or NULL. */
 struct block *cache_template(const struct cache *cache, const struct block_key *key);

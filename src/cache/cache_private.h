@@ -7,8 +7,9 @@
 #include "base/hash.h"
 #include "cache.h"
 
-#define TEMPLATES    131072u
-#define PAGE_BUCKETS 16384u
+#define TEMPLATE_SETS  16384u
+#define TEMPLATE_BYTES (TEMPLATE_SETS * TEMPLATE_WAYS * sizeof(struct template))
+#define PAGE_BUCKETS   16384u
 
 #define EXACT_GRANULES 4u
 
@@ -42,17 +43,20 @@ static inline u32 block_hash(const struct cache *cache, const struct block *bloc
     return key_hash(cache, block->frame, block->eip, block->mode);
 }
 
-/* `at`: offset of the code in its page. */
-static inline u32 template_hash(u32 frame, u32 at, u32 mode)
-{
-    return (u32)hash_of((u64)frame << 12 ^ (at & PAGE_MASK) ^ (u64)mode << 20) % TEMPLATES;
-}
-
 static inline void clear_memory(void *p, u64 bytes)
 {
     u64 count = bytes / 8;
     __asm__ volatile("rep stosq" : "+D"(p), "+c"(count) : "a"(0ull) : "memory");
 }
+
+/* template.c */
+void templates_clear(struct cache *cache);
+/* The block becomes the template for its key, in place of another one. */
+void template_note(struct cache *cache, const struct block *block);
+/* Fetch the cache line in which cache_template() will look. */
+void template_prefetch(const struct cache *cache, u32 frame, u32 eip, u32 mode);
+/* Forget the template for the block's key; if `own`, only the block itself. */
+void template_forget(struct cache *cache, const struct block *block, bool own);
 
 /* cache.c */
 /* `page`: the caller is walking this page's list, and removes the block from it itself. */

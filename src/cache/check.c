@@ -76,8 +76,8 @@ static void check_tables(const struct cache *cache)
         if (cache->jump[n].key) check_jump(cache, cache->jump[n].code);
     for (unsigned n = 0; cache->long_jumps && n < LONG_JUMP_ENTRIES; n++)
         if (cache->long_jump[n].code) check_jump(cache, cache->long_jump[n].code);
-    for (unsigned n = 0; n < TEMPLATES; n++)
-        want(!cache->templates[n] || is_block(cache, block_pointer(cache->templates[n])),
+    for (unsigned n = 0; n < TEMPLATE_SETS * TEMPLATE_WAYS; n++)
+        want(!cache->templates[n].block || is_block(cache, block_pointer(cache->templates[n].block)),
              "a template is evicted", NULL);
 }
 

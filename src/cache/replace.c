@@ -146,8 +146,7 @@ static void forget_block(struct cache *cache, struct block *block)
         block_drop(cache, block);
         cache->counters->blocks_evicted++;
     }
-    u32 *template = &cache->templates[template_hash(block->frame, block->eip, block->mode)];
-    if (*template == low_pointer(block)) *template = 0;
+    template_forget(cache, block, true);
     free_page(cache, block->frame);
     if (block_frame_next(block)) free_page(cache, block_frame_next(block) - 1);
 }

@@ -58,6 +58,7 @@ struct engine {
     u8 recent_mode[256]; /* mode_hash() -> a number to try first */
     struct build *build; /* the block under construction */
     u32 variant;         /* key bits for the next search: MODE_UNHOISTED or 0 */
+    struct block *found; /* by the last search; NULL: none, or its code came from the jump table */
     struct decode_memo *memo;
     struct peek_table *peek;
     u32 callees[CALLEE_BUCKETS]; /* lists of struct callee */

@@ -149,6 +149,7 @@ static const u8 *probe_long(struct vcpu *v)
     u8 number = mode_number(t, v->mode);
     const struct long_jump_entry *entry = cache_long_jumps(&t->cache, number) + rip % JUMP_ENTRIES;
     u32 frame = decode_frame(v, rip);
+    if (frame) cache_prefetch(&t->cache, frame - 1, rip, v->mode);
     if (!frame || !entry->code || entry->rip != rip || entry->exec != exec_word(rip, frame)) return NULL;
     select_jumps(v, number);
     v->counters->block_probe_hits++;
@@ -179,8 +180,9 @@ static const u8 *find_code(struct vcpu *v)
     u32 variant = t->variant;
     t->variant = 0;
     const u8 *code = variant ? NULL : probe(v);
+    t->found = NULL;
     if (code) return code;
-    struct block *block = find_block(v, variant);
+    struct block *block = t->found = find_block(v, variant);
     if (!block) return NULL;
     select_jumps(v, uses_jumps(v) ? mode_number(t, v->mode) : 0);
     return block_entry(&t->cache, block);
@@ -534,9 +536,10 @@ static u64 next_for(struct vcpu *v, const struct block *from, u64 eip, u32 varia
     if (t->config.no_chaining || to == (u64)(uintptr_t)translator_leave) return to;
     /* translator_next() may have interpreted instructions and so found the block for another EIP, and a turn
      * may have freed either block. */
-    struct block *found = cache_block_at(&t->cache, (u32)(to - (u64)(uintptr_t)t->cache.arena.exec));
-    if (t->cache.turns != turns || from->dead || !found || block_rip(found) != eip ||
-        found->mode != ((from->mode & ~MODE_UNHOISTED) | variant))
+    if (t->cache.turns != turns || from->dead) return to;
+    struct block *found = t->found;
+    if (!found) found = cache_block_at(&t->cache, (u32)(to - (u64)(uintptr_t)t->cache.arena.exec));
+    if (!found || block_rip(found) != eip || found->mode != ((from->mode & ~MODE_UNHOISTED) | variant))
         return to;
     struct block_key a = block_key(found), b = block_key(from);
     if (a.cs_base != b.cs_base || a.cs_limit != b.cs_limit) return to;
