@@ -2,9 +2,8 @@
  * Templates: for everything in a block's key except EIP, the block that was made last. relocate() in the translator
  * copies it to another EIP.
  *
- * The table has sets of TEMPLATE_WAYS entries, a cache line each. A template that gave way to one with another key would
- * be translated again by the next process, and so would the other one by the process after it; with eight ways that does
- * not happen.
+ * The table has sets of TEMPLATE_WAYS entries, a cache line each. If two keys had one place, each new process would
+ * translate again what the one before it had translated last, for both keys. With eight places that does not happen.
  */
 #include "cache_private.h"
 

@@ -245,10 +245,13 @@ void emit_call(struct build *b)
     if (is_code64(b)) {
         load_target(b, REG_LINEAR);
         require_canonical(b);
-        emit_mov_rr64(&b->e, REG_TEMP, REG_LINEAR);
-        temp_is_kept(b);
+        bool keeps_target = rsp_reaches_slot(b, b->n);
+        if (!keeps_target) {
+            emit_mov_rr64(&b->e, REG_TEMP, REG_LINEAR);
+            temp_is_kept(b);
+        }
         push_return_address(b);
-        emit_mov_rr64(&b->e, REG_LINEAR, REG_TEMP);
+        if (!keeps_target) emit_mov_rr64(&b->e, REG_LINEAR, REG_TEMP);
         emit_indirect_call(b);
         return;
     }
@@ -272,7 +275,8 @@ void emit_ret(struct build *b)
     }
     u32 release = b->i->operand_count ? (u16)b->i->imm[0] : 0;
     emit_load(&b->e, is_code64(b), REG_LINEAR, access_pop(b));
-    require_canonical(b);
+    /* Else translator_return_miss() finds out. It takes back a RET that releases nothing. */
+    if (release || !uses_return_stack(b)) require_canonical(b);
     emit_lea_sized(&b->e, is_code64(b), GUEST_ESP, mem_bd(GUEST_ESP, slot_bytes(b) + (s32)release));
     emit_return(b);
     b->ended = true;

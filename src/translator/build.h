@@ -459,6 +459,8 @@ void emit_segment_stub(struct build *b, const struct stub *stub);
 /* rsp.c */
 /* The current instruction ends: has RSP left its segment? */
 void rsp_behind(struct build *b);
+/* Does insn[n] reach its slot of the stack by r8 and r13 alone, without a check? */
+bool rsp_reaches_slot(const struct build *b, unsigned n);
 /* Does insn[n] push or pop a register, or push a constant, in the window, without a check or an exit? */
 bool rsp_is_plain_slot(const struct build *b, unsigned n);
 
@@ -556,6 +558,10 @@ bool emit_edge_on_jcc(struct build *b, u64 eip, u8 cc);
 /* A JMP to the EIP in r9d. */
 void emit_indirect(struct build *b);
 void emit_indirect_call(struct build *b);
+/* Do calls and returns go by the shadow return stack? The answer depends only on the mode and the options, so both
+ * agree. */
+bool uses_return_stack(const struct build *b);
+/* Return to the EIP in r9. In 64-bit mode r11 tells translator_return_miss() which RET it was. */
 void emit_return(struct build *b);
 void emit_edge_stub(struct build *b, const struct stub *stub);
 /* Make the jump with this rel32 field an edge to the unhoisted block that begins with the current instruction. */

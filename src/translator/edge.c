@@ -237,8 +237,7 @@ void emit_side_stub(struct build *b, const struct stub *stub)
 
 /* --- calls --- */
 
-/* Calls and returns must agree on this. They do, because the answer depends only on the mode and the options. */
-static bool uses_return_stack(const struct build *b)
+bool uses_return_stack(const struct build *b)
 {
     const struct translator_config *c = &b->t->config;
     return !c->no_return_stack && !c->no_chaining && mode_seg(b->mode, SEG_CS) == MODE_SEG_FLAT &&
@@ -473,6 +472,7 @@ void emit_return(struct build *b)
     }
     flags_leave_host(b);
     if (b->t->config.count_hits) emit_count(b, &b->v->counters->returns_run);
+    if (is_code64(b)) emit_lea64_rip(&b->e, REG_TEMP, b->e.at);
     emit_ret_near(&b->e);
 }
 

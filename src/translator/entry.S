@@ -224,14 +224,14 @@ THUNK thunk_step, translator_step
 
 /* The bottom of a shadow return stack leads here, and so does the code behind a call when the guest returns to another
  * address. The rest of the stack is then likely wrong too, so empty it. Then look up the target as indirect branches do
- * (emit_indirect()). The flags are parked. */
+ * (emit_indirect()). The flags are parked. In 64-bit mode r11 is an address in the host code of the RET. */
     .globl thunk_return_miss
     .type thunk_return_miss, @function
 thunk_return_miss:
     incq FRAME_RETURN_MISS(%r15)
     mov FRAME_RETURN_BASE(%r15), %rsp
     cmpl $0, FRAME_PENDING(%r15)
-    jne thunk_indirect
+    jne return_in_c
     testl $FRAME_MODE_LONG, FRAME_MODE(%r15)
     jnz 1f
     mov %r9d, %r10d
@@ -245,18 +245,27 @@ thunk_return_miss:
     shl $4, %r10d
     add FRAME_JUMP_TABLE(%r15), %r10
     cmp (%r10), %r11
-    jne thunk_indirect
+    jne return_in_c
     jmp *8(%r10)
-1:  movzwl %r9w, %r11d /* as look_up_long() in edge.c */
-    shl $5, %r11d
-    add FRAME_LONG_JUMP_TABLE(%r15), %r11
-    cmp (%r11), %r9
-    jne thunk_indirect
-    mov 24(%r11), %r10
+1:  movzwl %r9w, %r13d /* as look_up_long() in edge.c, but r11 is kept */
+    shl $5, %r13d
+    add FRAME_LONG_JUMP_TABLE(%r15), %r13
+    cmp (%r13), %r9
+    jne return_in_c
+    mov 24(%r13), %r10
     mov (%r14,%r10), %r10
-    cmp 8(%r11), %r10
-    jne thunk_indirect
-    jmp *16(%r11)
+    cmp 8(%r13), %r10
+    jne return_in_c
+    jmp *16(%r13)
+
+    .type return_in_c, @function
+return_in_c:
+    mov %r9, FRAME_RIP(%r15)
+    SAVE_GUEST
+    lea -FRAME_BIAS(%r15), %rdi
+    mov %r11, %rsi
+    call translator_return_miss
+    jmp resume
 
     .globl thunk_indirect
     .type thunk_indirect, @function

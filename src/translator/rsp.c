@@ -29,15 +29,19 @@ void rsp_anchor(struct build *b, struct value at)
     b->anchor[b->anchors++] = at;
 }
 
+bool rsp_reaches_slot(const struct build *b, unsigned n)
+{
+    return follows_stack(b) && verify_reaches_window(b, n) && b->access[n][HOIST_STACK].root &&
+           value_is_near(b->stack[n], at_entry, LONG_SLACK);
+}
+
 bool rsp_is_plain_slot(const struct build *b, unsigned n)
 {
     const struct insn *i = &b->insn[n];
     const struct operand *o = &i->op[0];
     bool moves = (i->row->emitter == EMITTER_push || i->row->emitter == EMITTER_pop) && i->stack_access == 8;
     bool plain = o->kind == OPND_IMM || (o->kind == OPND_REG && o->reg != REG_ESP);
-    return follows_stack(b) && b->decision[n] == BY_EMITTER && moves && plain &&
-           verify_reaches_window(b, n) && b->access[n][HOIST_STACK].root &&
-           value_is_near(b->stack[n], at_entry, LONG_SLACK);
+    return b->decision[n] == BY_EMITTER && moves && plain && rsp_reaches_slot(b, n);
 }
 
 /* Will the block reach memory next to RSP before it can be left, or RSP changes again? */

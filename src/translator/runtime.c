@@ -295,6 +295,7 @@ u64 translator_string(struct vcpu *v, const struct callout *callout, u64 back);
 u64 translator_fast(struct vcpu *v, const struct callout *callout, u64 back);
 u64 translator_link(struct vcpu *v, struct edge *edge);
 u64 translator_indirect(struct vcpu *v);
+u64 translator_return_miss(struct vcpu *v, u64 from);
 u64 translator_fill_site(struct vcpu *v, struct edge *edge);
 u64 translator_dispatch(struct vcpu *v);
 u64 translator_budget(struct vcpu *v);
@@ -590,6 +591,19 @@ u64 translator_indirect(struct vcpu *v)
     note_event(v->counters->events, EVENT_EXIT_INDIRECT, v->rip);
     flags_from_parked(v);
     return translator_next(v);
+}
+
+/* A return for which neither the shadow return stack nor the jump table has a block. RET to an address that is not
+ * canonical raises #GP and pops nothing (SDM 2B, RET), so it is taken back. `from`: 64-bit mode: in its host code. */
+u64 translator_return_miss(struct vcpu *v, u64 from)
+{
+    struct engine *t = v->engine;
+    if (!(v->mode & MODE_CODE64) || is_canonical(v->rip)) return translator_indirect(v);
+    const struct block *block = cache_block_at(&t->cache, (u32)(from - (u64)(uintptr_t)t->cache.arena.exec));
+    v->rip = block_rip(block) + block_site(block, block->count - 1u).guest;
+    v->gpr[REG_ESP] -= sizeof(u64);
+    v->scratch.remaining = 0;
+    return translator_step(v);
 }
 
 u64 translator_dispatch(struct vcpu *v)

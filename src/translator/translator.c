@@ -14,7 +14,14 @@
 
 struct translator_config translator_defaults(void)
 {
-    return (struct translator_config){.cache_bytes = 124u << 20, .block_limit = BLOCK_MAX_INSNS};
+    return (struct translator_config){.block_limit = BLOCK_MAX_INSNS};
+}
+
+/* 64-bit code is longer, and a compiler's is translated twice: with and without a window. More would not fit into the
+ * peaks that are promised: the guest's memory and 128 MB, or 192 MB with a 64-bit CPU. */
+static u64 default_cache_bytes(const struct cpu_model *model)
+{
+    return (cpu_model_has_long_mode(model) ? 160ull : 124ull) << 20;
 }
 
 /* The arena must hold a few of the longest blocks. */
@@ -40,6 +47,7 @@ int translator_init(struct vcpu *v, const struct translator_config *config)
     t->config = *config;
     if (!t->config.block_limit || t->config.block_limit > BLOCK_MAX_INSNS)
         t->config.block_limit = BLOCK_MAX_INSNS;
+    if (!t->config.cache_bytes) t->config.cache_bytes = default_cache_bytes(v->model);
     if (t->config.cache_bytes < MIN_CACHE_BYTES) t->config.cache_bytes = MIN_CACHE_BYTES;
     t->build = malloc(sizeof(*t->build));
     t->memo = calloc(1, sizeof(*t->memo));

@@ -11,7 +11,7 @@
 
 /* Sizes and fault injection. The guest must compute the same with every setting. */
 struct translator_config {
-    u64 cache_bytes; /* code and metadata together (default 124 MB); a tiny cache is flushed often */
+    u64 cache_bytes; /* code and metadata together (0: as the CPU needs); a tiny cache is flushed often */
     /* What a full cache evicts (cache/policy.h), NULL: everything; its segments, 0: as many as the policy says. */
     const struct cache_policy *cache_policy;
     unsigned cache_segments;
