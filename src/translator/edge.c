@@ -314,16 +314,19 @@ struct missed {
 
 static struct host_mem long_entry_field(u64 field)
 {
-    return mem_bd(REG_TEMP, (s32)field);
+    struct host_mem mem = mem_bis(REG_HOISTED, REG_TEMP, 1);
+    mem.disp = (s32)field;
+    return mem;
 }
 
-/* In IA-32e mode: r11 = the jump table's entry for r9. */
+/* In IA-32e mode: [r13 + r11] = the jump table's entry for r9. r13 is free, because the block ends. The sum is not
+ * computed beforehand: a mispredicted jump would be noticed a cycle later. */
 static struct missed look_up_long(struct build *b)
 {
     struct missed missed = {0};
     emit_movzx16(&b->e, REG_TEMP, REG_LINEAR);
     emit_shift_ri(&b->e, false, SHIFT_SHL, REG_TEMP, 5);
-    emit_alu_rm(&b->e, true, ALU_ADD, REG_TEMP, mem_frame(FRAME_LONG_JUMP_TABLE));
+    emit_load64(&b->e, REG_HOISTED, mem_frame(FRAME_LONG_JUMP_TABLE));
     emit_alu_rm(&b->e, true, ALU_CMP, REG_LINEAR, long_entry_field(offsetof(struct long_jump_entry, rip)));
     missed.field[0] = emit_jcc(&b->e, CC_NZ);
     emit_load64(&b->e, REG_ENTRY, long_entry_field(offsetof(struct long_jump_entry, slot)));
