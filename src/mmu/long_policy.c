@@ -1,7 +1,7 @@
 /*
- * Which address spaces of IA-32e mode have a window (long_window.h). A window saves about a quarter of the time in user
- * code, and costs much at first: each page that the process uses is mapped. Four conditions keep what lives shortly
- * from paying for that:
+ * Which address spaces of IA-32e mode have a window (long_window.h). A window saves a quarter to a half of the time in
+ * user code, and costs much at first: each page that the process uses is mapped. Four conditions keep what lives
+ * shortly from paying for that:
  *
  *  1. The process has run LIFE times as long as its window will cost: what has run long will most likely run on. The
  *     expected cost follows the number of its pages in the TLB. A new process in the space begins anew
@@ -26,14 +26,14 @@
 #include <time.h>
 
 enum {
-    PROMOTE_CYCLES = 16 << 20, /* user cycles between two decisions about a space without a window */
-    REVIEW_CYCLES = 40 << 20,  /* user cycles between two reviews of a promoted space */
+    PROMOTE_CYCLES = 8 << 20, /* user cycles between two decisions about a space without a window */
+    REVIEW_CYCLES = 40 << 20, /* user cycles between two reviews of a promoted space */
     /* What a page of the process costs until its window ends, besides host page faults of new pages. */
     PAGE_CYCLES = 40000,
-    LIFE = 4,
-    SHARE = 5,   /* with a window */
-    STEADY = 20, /* before it */
-    SAVED = 6,
+    LIFE = 2,
+    SHARE = 3,  /* with a window */
+    STEADY = 8, /* before it */
+    SAVED = 3,
     ALLOWED = 50,
     ACCOUNT_CREDIT = 100 << 20, /* what the account may be overdrawn by */
     ACCOUNT_MAX = 400 << 20,    /* so that one long computation does not pay for hundreds of short ones */
