@@ -84,18 +84,29 @@ static bool is_guest(u8 number)
     return number >= 8 && number != INSN_NO_REG;
 }
 
+/* has_memory_form() for opcodes behind 0F38h and 0F3Ah, and for VEX forms: CRC32; ADCX, ADOX; ANDN, BLSR and its kin,
+ * BZHI, PDEP, PEXT, MULX, BEXTR, SHLX and its kin; RORX. */
+static bool has_late_memory_form(const struct insn *i)
+{
+    u8 op = i->opcode;
+    if (i->encoding == ENC_LEGACY) return i->map == 2 && ((op & 0xfe) == 0xf0 || op == 0xf6) && i->mandatory;
+    if (i->encoding != ENC_VEX) return false;
+    return i->map == 2 ? op >= 0xf2 && op <= 0xf7 : i->map == 3 && op == 0xf0;
+}
+
 /* Does this opcode with a memory operand in place of a register in ModRM.rm do the same, and no slower? Not so for
  * XCHG, which locks the bus, for bit strings, for divisions, whose divisor is tested before, and for rotates by an
  * immediate, which may leave another OF (host_alu.h). */
 static bool has_memory_form(const struct insn *i)
 {
     u8 op = i->opcode, extension = i->modrm >> 3 & 7;
-    if (i->encoding != ENC_LEGACY) return false;
+    if (i->encoding != ENC_LEGACY || i->map > 1) return has_late_memory_form(i);
     if (i->map == 1) {
         bool cmov_or_set = (op & 0xf0) == 0x40 || (op & 0xf0) == 0x90, movx = (op & 0xf6) == 0xb6;
-        return cmov_or_set || movx || op == 0xaf; /* AFh: IMUL */
+        bool counts = op == 0xb8 || op == 0xbc || op == 0xbd;         /* POPCNT TZCNT LZCNT BSF BSR */
+        bool to_xmm = op == 0x2a || op == 0x6e;                       /* CVTSI2SS CVTSI2SD MOVD MOVQ */
+        return cmov_or_set || movx || counts || to_xmm || op == 0xaf; /* AFh: IMUL */
     }
-    if (i->map != 0) return false;
     if (op < 0x40) return (op & 7) < 4; /* ADD to CMP */
     if (op >= 0x80 && op <= 0x8b)
         return (op & 0xfe) != 0x86;                     /* ADD to CMP with a constant, TEST, MOV; not XCHG */
