@@ -24,6 +24,7 @@
  * The check clobbers the host's EFLAGS. Live flags are parked before it and stay parked until they are read.
  */
 #include "build.h"
+#include "scratch.h"
 
 void flags_clobber(struct build *b)
 {
@@ -100,8 +101,18 @@ static struct host_mem guest_address64(struct build *b, const struct insn *i)
 {
     struct host_mem ea = {
         .base = HOST_NONE, .index = HOST_NONE, .scale = i->mem_scale, .disp = (s32)i->mem_disp};
-    if (i->mem_base != INSN_NO_REG) ea.base = gpr_load(b, i->mem_base, REG_LINEAR);
-    if (i->mem_index != INSN_NO_REG) ea.index = gpr_load(b, i->mem_index, REG_ENTRY);
+    u8 base = scratch_with(b, i->mem_base), index = scratch_with(b, i->mem_index);
+    if (base == REG_LINEAR) {
+        ea.base = base;
+    } else if (base != HOST_NONE) {
+        emit_mov_rr64(&b->e, ea.base = REG_LINEAR, base);
+    } else if (i->mem_base != INSN_NO_REG) {
+        ea.base = gpr_load(b, i->mem_base, REG_LINEAR);
+    }
+    if (index == REG_ENTRY)
+        ea.index = index;
+    else if (i->mem_index != INSN_NO_REG)
+        ea.index = gpr_load(b, i->mem_index, REG_ENTRY);
     return ea;
 }
 

@@ -153,6 +153,8 @@ _Static_assert(MAX_BLOCK_BYTES < 65536, "edges and sites have 16 bits for an off
 
 #define MAX_FIXES 255
 
+#define SCRATCH_COUNT 3
+
 /* The bytes of the block itself and those that it looked ahead at. */
 #define MAX_EXTENTS 8
 /* Conditional jumps inside one block. */
@@ -236,8 +238,10 @@ struct build {
     const struct insn *i;
     u64 eip, next_eip;
     enum flags_location flags;
-    bool keeps_temp; /* r11 has a value of the current instruction, which a check must keep */
-    bool ended;      /* control does not fall out of the code emitted so far */
+    u8 scratch[SCRATCH_COUNT]; /* R8 to R15 whose values r9, r10 and r11 have; 0: none (scratch.h) */
+    bool linear_has_delta;     /* the check of the current operand has added the window's delta to r9 */
+    bool keeps_temp;           /* r11 has a value of the current instruction, which a check must keep */
+    bool ended;                /* control does not fall out of the code emitted so far */
 
     struct stub stub[MAX_STUBS];
     unsigned stub_count;

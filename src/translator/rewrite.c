@@ -13,6 +13,7 @@
  * half of the register, between two XCHG AL,AH (or CL,CH ...), which do not change flags.
  */
 #include "build.h"
+#include "scratch.h"
 
 static const struct operand *memory_operand(const struct insn *i)
 {
@@ -169,16 +170,73 @@ static bool needs_value(const struct insn *i, const struct operand *o)
 
 static void load_guests(struct build *b, const struct insn *i, const struct guests *guests)
 {
-    for (unsigned n = 0; n < i->operand_count; n++)
-        if (guests->host[n] != HOST_NONE && needs_value(i, &i->op[n]))
-            gpr_load(b, gpr_number(&i->op[n]), guests->host[n]);
+    for (unsigned n = 0; n < i->operand_count; n++) {
+        u8 number = gpr_number(&i->op[n]), host = guests->host[n];
+        if (host == HOST_NONE || scratch_with(b, number) == host) continue;
+        bool needed = needs_value(i, &i->op[n]);
+        if (needed) gpr_load(b, number, host);
+        scratch_note(b, host, needed ? number : 0);
+    }
 }
 
 static void store_guests(struct build *b, const struct insn *i, const struct guests *guests)
 {
+    for (unsigned n = 0; n < i->operand_count; n++) {
+        u8 number = gpr_number(&i->op[n]), host = guests->host[n];
+        if (host == HOST_NONE || !i->op[n].written) continue;
+        gpr_store(b, number, host);
+        scratch_note(b, host, number);
+    }
+}
+
+static bool uses_host(const struct guests *guests, const struct insn *i, u8 host)
+{
     for (unsigned n = 0; n < i->operand_count; n++)
-        if (guests->host[n] != HOST_NONE && i->op[n].written)
-            gpr_store(b, gpr_number(&i->op[n]), guests->host[n]);
+        if (guests->host[n] == host) return true;
+    return false;
+}
+
+/* As find_guests(), with registers that have the values already where there are some. `taken`: registers of the memory
+ * operand. Returns false if that needs too many registers. */
+static bool find_guests_here(const struct build *b, const struct insn *i, bool memory, u32 taken,
+                             struct guests *guests)
+{
+    static const u8 free[] = {REG_TEMP, REG_ENTRY, REG_LINEAR};
+    guests->in_place = 0;
+    for (unsigned n = 0; n < i->operand_count; n++) {
+        u8 number = gpr_number(&i->op[n]), host = scratch_with(b, number);
+        guests->host[n] = is_guest(number) && host != HOST_NONE && !(taken >> host & 1) ? host : HOST_NONE;
+    }
+    for (unsigned n = 0; n < i->operand_count; n++) {
+        u8 number = gpr_number(&i->op[n]);
+        if (!is_guest(number) || guests->host[n] != HOST_NONE) continue;
+        if (!memory && !guests->in_place && may_stay(i, n)) {
+            guests->in_place = number;
+            continue;
+        }
+        for (unsigned k = 0; k < n; k++)
+            if (gpr_number(&i->op[k]) == number) guests->host[n] = guests->host[k];
+        /* First one that has no value, then any one. */
+        for (unsigned k = 0; k < 2 * ARRAY_SIZE(free) && guests->host[n] == HOST_NONE; k++) {
+            u8 host = free[k % ARRAY_SIZE(free)];
+            bool empty = !b->scratch[host - REG_LINEAR] || k >= ARRAY_SIZE(free);
+            if (empty && !(taken >> host & 1) && !uses_host(guests, i, host)) guests->host[n] = host;
+        }
+        if (guests->host[n] == HOST_NONE) return false;
+    }
+    return true;
+}
+
+/* The memory operand has been emitted. If that took code, only r9 may have a known value: that of the base. */
+static void note_address(struct build *b, const struct host_mem *at, bool code)
+{
+    const struct insn *i = b->i;
+    if (!code) return;
+    scratch_forget(b);
+    bool plain = at->window == WINDOW_LONG && at->base == REG_LINEAR && i->mem_index == INSN_NO_REG &&
+                 !b->linear_has_delta && at->disp == (s32)i->mem_disp &&
+                 mode_seg(b->mode, i->mem_seg) == MODE_SEG_FLAT;
+    if (plain && is_guest(i->mem_base) && i->mem_base < GPR_COUNT) scratch_note(b, REG_LINEAR, i->mem_base);
 }
 
 /* ADD to CMP and TEST of two registers have two encodings. If the register in ModRM.reg rests in the vCPU and the one
@@ -206,13 +264,6 @@ struct fields {
     u8 reg, rm, opcode, vvvv; /* vvvv: HOST_NONE: no operand */
     bool wide, force_rex;     /* REX.W; a REX prefix for BPL, SIL or DIL */
 };
-
-static bool uses_host(const struct guests *guests, const struct insn *i, u8 host)
-{
-    for (unsigned n = 0; n < i->operand_count; n++)
-        if (guests->host[n] == host) return true;
-    return false;
-}
 
 /* The number that encodes a register operand. */
 static u8 host_number(const struct operand *o, u8 guest)
@@ -402,20 +453,24 @@ static bool move_guest(struct build *b)
         u64 value = wide ? i->imm[from->imm] : (u32)i->imm[from->imm];
         if (!is_guest(to->reg) || value != (u64)(s64)(s32)value) return false;
         emit_mov_mi64(&b->e, guest_in_vcpu(to->reg), (u32)value);
+        scratch_drop(b, to->reg);
         return true;
     }
     if ((i->opcode & 0xfd) != 0x89 || !is_gpr(from) || (!is_guest(to->reg) && !is_guest(from->reg)))
         return false;
+    u8 host = is_guest(from->reg) ? scratch_with(b, from->reg) : host_gpr(from->reg);
+    u8 value = wide && host != HOST_NONE ? host : is_guest(to->reg) ? REG_TEMP : host_gpr(to->reg);
+    if (host == HOST_NONE)
+        emit_load(&b->e, wide, value, guest_in_vcpu(from->reg));
+    else if (!wide)
+        emit_mov_rr32(&b->e, value, host);
     if (!is_guest(to->reg)) {
-        emit_load(&b->e, wide, host_gpr(to->reg), guest_in_vcpu(from->reg));
+        if (value != host_gpr(to->reg)) emit_mov_rr64(&b->e, host_gpr(to->reg), value);
         return true;
     }
-    u8 value = wide && !is_guest(from->reg) ? host_gpr(from->reg) : REG_TEMP;
-    if (is_guest(from->reg))
-        emit_load(&b->e, wide, REG_TEMP, guest_in_vcpu(from->reg));
-    else if (!wide)
-        emit_mov_rr32(&b->e, REG_TEMP, host_gpr(from->reg));
     emit_store64(&b->e, guest_in_vcpu(to->reg), value);
+    scratch_drop(b, to->reg);
+    scratch_note(b, value, to->reg);
     return true;
 }
 
@@ -428,6 +483,7 @@ static bool test_guest(struct build *b)
         i->op[0].bytes < 4)
         return false;
     if (!is_guest(number) || gpr_number(&i->op[1]) != number) return false;
+    if (scratch_with(b, number) != HOST_NONE) return false;
     emit_rm(&b->e, i->op[0].bytes == 8, 0x83, ALU_CMP, guest_in_vcpu(number));
     emit8(&b->e, 0);
     b->flags = FLAGS_HOST;
@@ -461,24 +517,34 @@ void rewrite_identical(struct build *b)
     struct insn turned;
     if (is_code64(b) && (move_guest(b) || test_guest(b))) return;
     if (is_code64(b)) i = turn(i, &turned);
+    b->linear_has_delta = false;
     if (mem && mem->bytes) {
+        u32 before = b->e.at;
         at = access_operand(b, mem->bytes, mem->written);
+        note_address(b, &at, b->e.at != before);
         if (at.window == WINDOW_32) high = NULL; /* rewrite_can() has made sure that no REX is needed */
     } else if (mem) {
         return; /* a hint or a long NOP: nothing is accessed */
     }
-    find_guests(i, mem, &guests);
+    u32 taken = mem ? 1u << REG_LINEAR : 0;
+    if (!is_code64(b) || !find_guests_here(b, i, mem, taken, &guests)) {
+        scratch_forget(b);
+        find_guests(i, mem, &guests);
+    }
     if (mem && (at.index == REG_ENTRY || at.base == REG_ENTRY) && uses_host(&guests, i, REG_ENTRY)) {
         u8 window = at.window;
         emit_lea64(&b->e, REG_LINEAR, at);
+        scratch_note(b, REG_LINEAR, 0);
         at = mem_bd(REG_LINEAR, 0);
         at.window = window;
     }
     load_guests(b, i, &guests);
     bool in_memory = mem;
+    u8 changes = 0;
     if (guests.in_place) {
         in_memory = true;
         at = guest_in_vcpu(guests.in_place);
+        changes = guests.in_place;
     }
     struct fields fields = find_fields(i, &guests);
     if (high) fields.reg = high->reg & 3; /* the low byte of a swapped high byte */
@@ -498,5 +564,6 @@ void rewrite_identical(struct build *b)
         emit_legacy_reg(b, i, &fields);
     if (high) swap_high(b, high);
     if (i->flags_written) b->flags = FLAGS_HOST;
+    if (changes) scratch_drop(b, changes);
     store_guests(b, i, &guests);
 }

@@ -11,6 +11,7 @@
  *     sub   rsp, 32                sub r8, 32                                      32 from it
  *     mov   rsp, [rdi]             mov r8, [rdi + r13] ; then the check of r8
  */
+#include "scratch.h"
 #include "verify.h"
 
 static const struct value at_entry = {ROOT_STACK, 0};
@@ -67,6 +68,7 @@ static void check_stack(struct build *b, unsigned behind)
 {
     struct value rsp = b->stack[b->n + behind];
     verify_test_class(b, REG_TEMP, GUEST_ESP, LONG_HIGH);
+    scratch_note(b, REG_TEMP, 0);
     struct stub *step = stub_add(b, STUB_STEP, emit_jcc(&b->e, CC_Z));
     if (behind) step->eip = b->next_eip;
     step->index += behind;

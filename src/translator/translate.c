@@ -10,6 +10,7 @@
  */
 #include "build.h"
 #include "cpu/debug_points.h"
+#include "scratch.h"
 
 /* --- entries --- */
 
@@ -91,10 +92,19 @@ static void leave_through(struct build *b, u64 eip, unsigned thunk)
     emit_jmp_thunk(&b->e, thunk);
 }
 
+/* May values rest in r9 to r11 from the instruction before to the one behind? */
+static bool keeps_scratch(const struct build *b)
+{
+    bool side_exit =
+        b->decision[b->n] == BY_EMITTER && b->i->row->emitter == EMITTER_jcond && b->passed[b->n];
+    return b->decision[b->n] == BY_REWRITE || side_exit;
+}
+
 static void emit_instruction(struct build *b)
 {
     b->piece[b->n] = b->e.at;
     b->keeps_temp = false;
+    if (!keeps_scratch(b)) scratch_forget(b);
     verify_instruction(b);
     b->site[b->n] = (struct site){
         .host = in_block(b, b->e.at),
@@ -301,6 +311,7 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
     b->e.end = b->e.at + MAX_BLOCK_BYTES;
     if (!b->e.at) b->e.at = 16; /* offset 0 means *none* */
     emit_entries(b);
+    scratch_forget(b);
     emit_body(b);
     b->stubs_at = b->e.at;
     for (unsigned n = 0; n < b->stub_count; n++)

@@ -208,6 +208,7 @@ static struct host_mem check_either(struct build *b, struct hoist_access *at, st
     ea = in_one_register(b, ea);
     struct stub *low = check(b, at, ea, LONG_HIGH, &segment);
     emit_alu_rm(&b->e, true, ALU_ADD, REG_LINEAR, mem_frame(FRAME_WINDOW_DELTA));
+    b->linear_has_delta = true;
     low->segment = segment;
     low->back = b->e.at;
     return ea;
