@@ -83,9 +83,7 @@ void rsp_before(struct build *b)
     struct value rsp = b->stack[b->n];
     if (!follows_stack(b)) return;
     if (b->decision[b->n] != BY_EMITTER || b->i->stack_effect == STACK_NONE) return;
-    if (is_anchored(b, rsp, LONG_SLACK / 2) ||
-        (verify_reaches_window(b, b->n) && value_is_near(rsp, at_entry, LONG_SLACK)))
-        return;
+    if (is_anchored(b, rsp, LONG_SLACK / 2) || rsp_reaches_slot(b, b->n)) return;
     flags_clobber(b);
     check_stack(b, 0);
 }
