@@ -8,6 +8,7 @@
  *   rsp.c        RSP there
  *   loop.c       checks hoisted out of loops there
  *   rewrite.c    the guest's instruction again, with its memory operand and ESP redirected
+ *   scratch.h    values of R8 to R15 that rest in r9 to r11
  *   special.c    segment and control registers, bit strings, CMPXCHG, LDMXCSR
  *   edge.c       the ways out of a block: edges, calls, returns, indirect branches
  *   branch.c     jumps, calls, returns as instructions
