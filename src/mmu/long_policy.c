@@ -295,6 +295,14 @@ static struct long_moment moment(void)
                                 .cpu_ns = host_ns(CLOCK_THREAD_CPUTIME_ID)};
 }
 
+/* A period of the space begins. It does not wait for the first time that user code runs, because that may be longer than
+ * a whole period. */
+static void begin_period(struct shadow *shadow, struct long_space *space)
+{
+    space->cost = space->ran = 0;
+    if (!shadow->deterministic) space->began = moment();
+}
+
 /* A period ends: what the space ran in it is known. Cycles pass, too, while the host runs something else; the space ran
  * at most what the thread ran. */
 static void settle(struct shadow *shadow, bool window)
@@ -328,7 +336,8 @@ static void review(struct shadow *shadow, struct long_window *window)
             demote(shadow);
         else if (space->patience > 1)
             space->patience--;
-        space->cost = space->ran = space->grace = 0;
+        space->grace = 0;
+        begin_period(shadow, space);
     }
 }
 
@@ -340,7 +349,8 @@ static void consider(struct shadow *shadow)
     if (space->cost <= space->ran / STEADY && space->lived >= LIFE * cost &&
         all_of(shadow)->account + ACCOUNT_CREDIT >= (s64)cost)
         promote(shadow);
-    space->cost = space->ran = space->misses = 0;
+    space->misses = 0;
+    begin_period(shadow, space);
 }
 
 void long_window_user_ran(struct shadow *shadow, u64 cycles)
@@ -350,7 +360,6 @@ void long_window_user_ran(struct shadow *shadow, u64 cycles)
     if (!has_windows(shadow) || shadow->forced_slow || ~shadow->phys->a20_mask || !space->cr3) return;
     if (!all->cost_scale) all->cost_scale = shadow->deterministic ? LONG_COST_ONE : long_cost_measure(shadow);
     if (!space->process.table) long_process_note(shadow, space->cr3, &space->process);
-    if (!space->ran && !shadow->deterministic) space->began = moment();
     space->ran += cycles;
     all->clock += cycles;
     struct long_window *window = long_window_current(shadow);
