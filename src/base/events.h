@@ -42,7 +42,7 @@
     X(SHADOW, FILL, "fill", "linear=%x gpa=%x read=%d write=%d")                                             \
     X(SHADOW, FILL_EXEC, "fill-exec", "linear=%x gpa=%x")                                                    \
     X(SHADOW, FLUSH, "flush", "")                                                                            \
-    X(SHADOW, INVPCID, "invpcid", "type=%u pcid=%u")                                                         \
+    X(SHADOW, INVPCID, "invpcid", "type=%d pcid=%d")                                                         \
     X(SHADOW, INVLPG, "invlpg", "linear=%x")                                                                 \
     X(SHADOW, SPACE, "space", "cr3=%x known=%d")                                                             \
     X(SHADOW, EVICT, "evict", "cr3=%x")                                                                      \

@@ -295,8 +295,8 @@ static struct long_moment moment(void)
                                 .cpu_ns = host_ns(CLOCK_THREAD_CPUTIME_ID)};
 }
 
-/* A period of the space begins. It does not wait for the first time that user code runs, because that may be longer than
- * a whole period. */
+/* A period of the space begins. It does not wait until user code has run, because that may take longer than a whole
+ * period. */
 static void begin_period(struct shadow *shadow, struct long_space *space)
 {
     space->cost = space->ran = 0;
