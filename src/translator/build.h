@@ -443,6 +443,9 @@ bool access_is_constant(const struct build *b, const struct insn *i, u64 *linear
 /* The memory operand of the current instruction, or a slot of its stack, in the window. False: it needs a check. */
 bool verify_operand(struct build *b, unsigned size, struct host_mem *mem);
 bool verify_stack(struct build *b, struct host_mem *slot);
+/* The memory operand of the current instruction where the window has it if its segment has the class that is expected.
+ * It may be prefetched, but not accessed. False: that is not known. */
+bool verify_prefetch(struct build *b, struct host_mem *mem);
 /* to = the number of the segment of 4 GB of the address in a register, an index of the table. Clobbers EFLAGS. */
 void verify_segment_number(struct build *b, u8 to, u8 address);
 /* Clear ZF if the segment of the address in a register is of this class. Clobbers EFLAGS and `scratch`. */

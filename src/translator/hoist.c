@@ -200,7 +200,9 @@ static void note_operand(struct build *b, unsigned n, struct values *values)
     if (!has_address(values, i) || mode_seg(b->mode, i->mem_seg) != MODE_SEG_FLAT) return;
     for (unsigned k = 0; k < i->operand_count; k++) {
         const struct operand *o = &i->op[k];
-        if (o->kind == OPND_MEM && o->bytes && o->bytes <= 32)
+        bool prefetched =
+            i->row->emitter == EMITTER_prefetch && b->mode & MODE_WINDOW; /* verify_prefetch() */
+        if (o->kind == OPND_MEM && o->bytes <= 32 && (o->bytes || prefetched))
             note(b, n, HOIST_OPERAND, address_of(values, i), o->bytes, o->written);
     }
 }

@@ -147,6 +147,30 @@ bool can_nothing(const struct build *b)
 
 void emit_nothing(struct build *b) {}
 
+bool can_prefetch(const struct build *b)
+{
+    return true;
+}
+
+/* In a window the guest's prefetch is the host's, so what it saves, it saves here too. It cannot fault and gives nothing
+ * away, so the address is not checked. Elsewhere the search for the host's address would cost more than it saves. */
+void emit_prefetch(struct build *b)
+{
+    const struct insn *i = b->i;
+    struct host_mem at;
+    if (access_is_direct(b, i)) {
+        at = guest_address(i);
+        at.window = WINDOW_32;
+    } else if (!verify_prefetch(b, &at)) {
+        return;
+    }
+    emit_window_prefixes(&b->e, &at);
+    emit_rex(&b->e, false, 0, &at, 0, false);
+    emit8(&b->e, HOST_ESCAPE);
+    emit8(&b->e, i->opcode);
+    emit_modrm_mem(&b->e, i->modrm >> 3 & 7, &at);
+}
+
 static void step_if(struct build *b, u8 cc)
 {
     stub_add(b, STUB_STEP, emit_jcc(&b->e, cc));

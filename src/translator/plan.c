@@ -35,7 +35,7 @@ static const bool knows_code64[EMITTER_COUNT] = {
     [EMITTER_cld] = true,        [EMITTER_std] = true,    [EMITTER_pushf] = true,   [EMITTER_popf] = true,
     [EMITTER_rdtsc] = true,      [EMITTER_jump] = true,   [EMITTER_jcond] = true,   [EMITTER_loop] = true,
     [EMITTER_call] = true,       [EMITTER_ret] = true,    [EMITTER_rdtscp] = true,  [EMITTER_ldmxcsr] = true,
-    [EMITTER_bit_string] = true, [EMITTER_swapgs] = true, [EMITTER_cmpxchg] = true,
+    [EMITTER_bit_string] = true, [EMITTER_swapgs] = true, [EMITTER_cmpxchg] = true, [EMITTER_prefetch] = true,
 };
 
 static bool can_emit(const struct build *b)

@@ -240,7 +240,7 @@ static bool leaves_registers(const struct build *b)
     if (b->decision[b->n] == BY_REWRITE) return !memory_of(b->i);
     unsigned emitter = b->decision[b->n] == BY_EMITTER ? b->i->row->emitter : EMITTER_NONE;
     return emitter == EMITTER_jcond || emitter == EMITTER_jump || emitter == EMITTER_lea ||
-           emitter == EMITTER_nothing;
+           emitter == EMITTER_nothing || emitter == EMITTER_prefetch;
 }
 
 void verify_begin(struct build *b)
@@ -305,6 +305,17 @@ bool verify_operand(struct build *b, unsigned size, struct host_mem *mem)
         return false;
     }
     *mem = access_verified(b, &at, HOIST_OPERAND, *mem);
+    return true;
+}
+
+bool verify_prefetch(struct build *b, struct host_mem *mem)
+{
+    const struct hoist_access *at = &b->access[b->n][HOIST_OPERAND];
+    if (!mode_has_window64(b->mode) || at->root == ROOT_NONE) return false;
+    const struct verified *known = find_verified(b, at);
+    u8 class = known ? known->class : verify_guess(b, b->n, at, HOIST_OPERAND);
+    *mem = operand_address(b);
+    if (class & LONG_HIGH) *mem = add_delta(b, *mem);
     return true;
 }
 
