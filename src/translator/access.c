@@ -81,7 +81,10 @@ struct host_mem guest_address(const struct insn *i)
 u8 gpr_load(struct build *b, u8 reg, u8 scratch)
 {
     if (reg < 8) return host_gpr(reg);
+    u8 host = scratch_with(b, reg);
+    if (host != HOST_NONE) return host;
     emit_load64(&b->e, scratch, mem_frame(FRAME_GPR_HIGH + 8 * (reg - 8)));
+    scratch_note(b, scratch, reg);
     return scratch;
 }
 
@@ -93,26 +96,30 @@ void temp_is_kept(struct build *b)
 
 void gpr_store(struct build *b, u8 reg, u8 from)
 {
-    if (reg >= 8) emit_store64(&b->e, mem_frame(FRAME_GPR_HIGH + 8 * (reg - 8)), from);
+    if (reg < 8) return;
+    emit_store64(&b->e, mem_frame(FRAME_GPR_HIGH + 8 * (reg - 8)), from);
+    scratch_changed(b, reg, from);
 }
 
-/* The same in 64-bit mode, where base and index may rest in the vCPU: loads them into r9 and r10. */
+/* A register of an address in 64-bit mode, in the host. r11 is left to checks. */
+static u8 address_register(struct build *b, u8 number, u8 other)
+{
+    u8 host = scratch_with(b, number);
+    if (number < 8 || (host != HOST_NONE && host != REG_TEMP)) return gpr_load(b, number, HOST_NONE);
+    u8 to = scratch_choose(b, 1u << REG_TEMP | scratch_bit(other));
+    host = gpr_load(b, number, to);
+    if (host != to) emit_mov_rr64(&b->e, to, host);
+    scratch_note(b, to, number);
+    return to;
+}
+
+/* guest_address() in 64-bit mode, where base and index may rest in the vCPU. */
 static struct host_mem guest_address64(struct build *b, const struct insn *i)
 {
     struct host_mem ea = {
         .base = HOST_NONE, .index = HOST_NONE, .scale = i->mem_scale, .disp = (s32)i->mem_disp};
-    u8 base = scratch_with(b, i->mem_base), index = scratch_with(b, i->mem_index);
-    if (base == REG_LINEAR) {
-        ea.base = base;
-    } else if (base != HOST_NONE) {
-        emit_mov_rr64(&b->e, ea.base = REG_LINEAR, base);
-    } else if (i->mem_base != INSN_NO_REG) {
-        ea.base = gpr_load(b, i->mem_base, REG_LINEAR);
-    }
-    if (index == REG_ENTRY)
-        ea.index = index;
-    else if (i->mem_index != INSN_NO_REG)
-        ea.index = gpr_load(b, i->mem_index, REG_ENTRY);
+    if (i->mem_base != INSN_NO_REG) ea.base = address_register(b, i->mem_base, scratch_with(b, i->mem_index));
+    if (i->mem_index != INSN_NO_REG) ea.index = address_register(b, i->mem_index, ea.base);
     return ea;
 }
 
@@ -143,6 +150,7 @@ void access_effective64(struct build *b, u8 to, bool wide)
     } else {
         emit_lea_sized(&b->e, wide, to, guest_address64(b, i));
     }
+    scratch_note(b, to, 0);
 }
 
 static s32 seg_field(u8 seg, s32 field)
@@ -174,6 +182,7 @@ static void apply_segment(struct build *b, u8 seg, unsigned size)
     if (is_code64(b)) {
         emit_load64(&b->e, REG_ENTRY, mem_frame(seg == SEG_FS ? FRAME_FS_BASE64 : FRAME_GS_BASE64));
         emit_lea64(&b->e, REG_LINEAR, mem_bis(REG_LINEAR, REG_ENTRY, 1));
+        scratch_note(b, REG_ENTRY, 0);
         return;
     }
     if (kind == MODE_SEG_LIMITED) {
@@ -258,6 +267,8 @@ u32 access_by_tlb(struct build *b, unsigned size, bool write)
     emit_alu_rm(&b->e, true, ALU_CMP, page, mem_tlb(REG_ENTRY, tlb_tag_field(write)));
     u32 differs = emit_jcc(&b->e, CC_NZ);
     emit_load64(&b->e, REG_ENTRY, mem_tlb(REG_ENTRY, offsetof(struct tlb_slot, delta)));
+    scratch_note(b, REG_ENTRY, 0);
+    scratch_note(b, page, 0);
     return differs;
 }
 
@@ -341,9 +352,11 @@ static struct host_mem access_constant_tlb(struct build *b, u64 linear, unsigned
         emit_cmp_mi64(&b->e, mem_tlb_at(linear, tlb_tag_field(write)), (u32)tag);
         u32 differs = emit_jcc(&b->e, CC_NZ);
         emit_load64(&b->e, REG_ENTRY, mem_tlb_at(linear, offsetof(struct tlb_slot, delta)));
+        scratch_note(b, REG_ENTRY, 0);
         struct stub *slow = slow_path(b, size, write, differs);
         slow->constant = true;
         slow->eip = linear;
+        scratch_note(b, REG_LINEAR, 0); /* by the slow path */
         return mem_bd(REG_ENTRY, (s32)linear);
     }
     struct host_mem page = slot_of_constant(b, linear, tlb_tag_field(write));
@@ -356,6 +369,7 @@ static struct host_mem access_constant_tlb(struct build *b, u64 linear, unsigned
     u32 differs = emit_jcc(&b->e, CC_NZ);
     emit_load64(&b->e, REG_ENTRY, delta);
     fix_tlb(b, &delta);
+    scratch_note(b, REG_ENTRY, 0);
     slow_path(b, size, write, differs);
     return mem_bis(REG_LINEAR, REG_ENTRY, 1);
 }
@@ -420,6 +434,7 @@ struct host_mem access_push(struct build *b)
     if (verify_stack(b, &slot)) return slot;
     if (hoist_access(b, HOIST_STACK, &slot, (unsigned)bytes, true, &slot)) return slot;
     emit_lea_sized(&b->e, is_code64(b), REG_LINEAR, slot);
+    scratch_note(b, REG_LINEAR, 0);
     return access_linear(b, (unsigned)bytes, true);
 }
 
@@ -436,6 +451,7 @@ static struct host_mem read_slot(struct build *b, u8 reg, s32 away)
     if (verify_stack(b, &slot)) return slot;
     if (hoist_access(b, HOIST_STACK, &slot, bytes, false, &slot)) return slot;
     emit_mov_rr(&b->e, is_code64(b), REG_LINEAR, reg);
+    scratch_note(b, REG_LINEAR, 0);
     return access_linear(b, bytes, false);
 }
 

@@ -4,6 +4,11 @@
  */
 #include "build.h"
 
+static bool is_within_32(u64 distance)
+{
+    return distance == (u64)(s64)(s32)distance;
+}
+
 /* The target of a relative branch with the operand size of the code segment. Branches of the other size
  * truncate or widen EIP; they are rare and have no target here. */
 static bool find_target(const struct build *b, const struct insn *i, u64 next_eip, u64 *target)
@@ -11,7 +16,9 @@ static bool find_target(const struct build *b, const struct insn *i, u64 next_ei
     bool code32 = b->mode & MODE_CODE32;
     if (is_code64(b)) {
         *target = next_eip + i->imm[0];
-        return i->op[0].kind == OPND_IMM && i->operand_bytes == 8 && is_canonical(*target);
+        bool near =
+            is_within_32(*target - b->key.eip); /* an edge keeps its distance from the block's beginning */
+        return i->op[0].kind == OPND_IMM && i->operand_bytes == 8 && is_canonical(*target) && near;
     }
     if (i->op[0].kind != OPND_IMM || i->operand_bytes != (code32 ? 4 : 2)) return false;
     *target = (u32)(next_eip + i->imm[0]);

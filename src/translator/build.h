@@ -239,10 +239,11 @@ struct build {
     const struct insn *i;
     u64 eip, next_eip;
     enum flags_location flags;
-    u8 scratch[SCRATCH_COUNT]; /* R8 to R15 whose values r9, r10 and r11 have; 0: none (scratch.h) */
-    bool linear_has_delta;     /* the check of the current operand has added the window's delta to r9 */
-    bool keeps_temp;           /* r11 has a value of the current instruction, which a check must keep */
-    bool ended;                /* control does not fall out of the code emitted so far */
+    u8 scratch[SCRATCH_COUNT];  /* R8 to R15 whose values r9, r10 and r11 have; 0: none (scratch.h) */
+    u8 noted_at[SCRATCH_COUNT]; /* by the instruction with this number */
+    bool rests;                 /* the code of the current instruction notes what becomes of r9 to r11 */
+    bool keeps_temp;            /* r11 has a value of the current instruction, which a check must keep */
+    bool ended;                 /* control does not fall out of the code emitted so far */
 
     struct stub stub[MAX_STUBS];
     unsigned stub_count;
@@ -345,7 +346,7 @@ void flags_leave_host(struct build *b);
 struct stub *stub_add(struct build *b, enum stub_kind kind, u32 from);
 /* The guest's 32-bit effective address as a host operand. */
 struct host_mem guest_address(const struct insn *i);
-/* The same for the current instruction. In 64-bit mode it may load r9 and r10. */
+/* The same for the current instruction. In 64-bit mode it may load r9 and r10, in either order. */
 struct host_mem operand_address(struct build *b);
 /* From here on to the end of the current instruction, checks keep r11. In IA-32e mode r13 is theirs instead. */
 void temp_is_kept(struct build *b);
@@ -491,7 +492,8 @@ static inline u8 host_gpr(u8 reg)
     return reg == REG_ESP ? GUEST_ESP : reg;
 }
 
-/* R8 to R15 rest in the vCPU. A host register with the value of a general register: `scratch` for one of these. */
+/* R8 to R15 rest in the vCPU. A host register with the value of a general register: `scratch` for one of these, or the
+ * register that has the value already. */
 u8 gpr_load(struct build *b, u8 reg, u8 scratch);
 /* The host register that an instruction may write for it; gpr_store() must follow. */
 static inline u8 gpr_target(u8 reg, u8 scratch)

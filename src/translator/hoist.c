@@ -23,6 +23,7 @@
 #include "hoist.h"
 
 #include "build.h"
+#include "scratch.h"
 
 /* Bytes of a group: an 8-bit displacement reaches them, and they seldom cross the end of a page. */
 #define REACH 128
@@ -288,6 +289,7 @@ static void check_group(struct build *b, const struct hoist *group, struct host_
     u32 crossing = 0;
     if (has_tlb(b)) {
         emit_lea_sized(&b->e, is_code64(b), REG_LINEAR, low);
+        scratch_note(b, REG_LINEAR, 0);
         emit_unhoisted_exit(b, access_by_tlb(b, (unsigned)(group->high - group->low), group->write));
         return;
     }
@@ -340,6 +342,7 @@ bool hoist_access(struct build *b, enum hoist_slot slot, const struct host_mem *
     } else {
         b->v->counters->hoisted_checks++;
         if (group->holder) emit_load64(&b->e, REG_LINEAR, frame_holder(group));
+        if (group->holder) scratch_note(b, REG_LINEAR, 0);
     }
     *mem = mem_bd(group->holder ? REG_LINEAR : REG_HOISTED, (s32)(access->offset - group->low));
     return true;

@@ -3,6 +3,7 @@
  * The interpreter executes the other cases, such as segments that are not flat and virtual-8086 mode.
  */
 #include "build.h"
+#include "scratch.h"
 
 static bool has_stack(const struct build *b)
 {
@@ -106,14 +107,24 @@ bool can_lea(const struct build *b)
 static void lea64(struct build *b)
 {
     const struct operand *to = &b->i->op[0];
-    u8 reg = gpr_target(to->reg, REG_TEMP);
     if (to->reg_class == RC_GPR16) {
         access_effective64(b, REG_LINEAR, true);
-        reg = gpr_load(b, to->reg, REG_TEMP);
+        u8 reg = gpr_load(b, to->reg, REG_TEMP);
         emit_mov_rr16(&b->e, reg, REG_LINEAR);
-    } else {
-        access_effective64(b, reg, to->reg_class == RC_GPR64);
+        gpr_store(b, to->reg, reg);
+        return;
     }
+    u64 constant;
+    bool wide = to->reg_class == RC_GPR64;
+    if (access_is_constant(b, b->i, &constant)) {
+        u8 reg = gpr_target(to->reg, scratch_choose(b, 0));
+        access_effective64(b, reg, wide);
+        gpr_store(b, to->reg, reg);
+        return;
+    }
+    struct host_mem ea = operand_address(b);
+    u8 reg = gpr_target(to->reg, scratch_choose(b, scratch_bit(ea.base) | scratch_bit(ea.index)));
+    emit_lea_sized(&b->e, wide && b->i->address_bytes == 8, reg, ea);
     gpr_store(b, to->reg, reg);
 }
 
@@ -152,8 +163,8 @@ bool can_prefetch(const struct build *b)
     return true;
 }
 
-/* In a window the guest's prefetch is the host's, so what it saves, it saves here too. It cannot fault and gives nothing
- * away, so the address is not checked. Elsewhere the search for the host's address would cost more than it saves. */
+/* In a window the guest's prefetch is the host's. It cannot fault, and reads nothing that a program could see, so the
+ * address is not checked. Elsewhere the search for the host's address would cost more than a prefetch saves. */
 void emit_prefetch(struct build *b)
 {
     const struct insn *i = b->i;

@@ -130,28 +130,13 @@ static bool may_stay(const struct insn *i, unsigned n)
     return true;
 }
 
-/* Returns false if there are not enough host registers. With a memory operand at [r9 + r10], r10 is free once r9 has
- * the sum. */
-static bool find_guests(const struct insn *i, bool memory, struct guests *guests)
+/* Are r9 to r11 enough? With a memory operand one of them has its address. */
+static bool has_registers(const struct insn *i, bool memory)
 {
-    static const u8 free[] = {REG_TEMP, REG_ENTRY, REG_LINEAR};
-    unsigned count = 0, most = memory ? 2 : 3;
-    guests->in_place = 0;
-    for (unsigned n = 0; n < i->operand_count; n++) {
-        u8 number = gpr_number(&i->op[n]);
-        guests->host[n] = HOST_NONE;
-        if (!is_guest(number)) continue;
-        if (!memory && may_stay(i, n)) {
-            guests->in_place = number;
-            continue;
-        }
-        for (unsigned k = 0; k < n; k++)
-            if (gpr_number(&i->op[k]) == number) guests->host[n] = guests->host[k];
-        if (guests->host[n] != HOST_NONE) continue;
-        if (count == most) return false;
-        guests->host[n] = free[count++];
-    }
-    return true;
+    u32 guests = 0;
+    for (unsigned n = 0; n < i->operand_count; n++)
+        if (is_guest(gpr_number(&i->op[n]))) guests |= 1u << gpr_number(&i->op[n]);
+    return __builtin_popcount(guests) <= (memory ? SCRATCH_COUNT - 1 : SCRATCH_COUNT);
 }
 
 /* XOR and SUB of a register with itself. */
@@ -161,51 +146,43 @@ static bool is_zeroing(const struct insn *i)
     return xor_or_sub && is_gpr(&i->op[0]) && is_gpr(&i->op[1]) && i->op[0].reg == i->op[1].reg;
 }
 
-/* MOV of 4 or 8 bytes does not need the register's old value. Others may merge it, or may not write it at all. */
+/* What overwrites 4 or 8 bytes does not need the register's old value. Others may merge it, or may not write it. */
 static bool needs_value(const struct insn *i, const struct operand *o)
 {
     if (o->bytes >= 4 && is_zeroing(i)) return false;
-    return o->read || o->bytes < 4 || !(i->row->traits & ISA_COPIES);
+    return o->read || o->bytes < 4 || !(i->row->traits & (ISA_COPIES | ISA_OVERWRITES | ISA_SSE | ISA_AVX));
 }
 
 static void load_guests(struct build *b, const struct insn *i, const struct guests *guests)
 {
     for (unsigned n = 0; n < i->operand_count; n++) {
         u8 number = gpr_number(&i->op[n]), host = guests->host[n];
-        if (host == HOST_NONE || scratch_with(b, number) == host) continue;
+        if (host == HOST_NONE || b->scratch[host - REG_LINEAR] == number) continue;
         bool needed = needs_value(i, &i->op[n]);
-        if (needed) gpr_load(b, number, host);
+        u8 from = needed ? gpr_load(b, number, host) : host;
+        if (from != host) emit_mov_rr64(&b->e, host, from);
         scratch_note(b, host, needed ? number : 0);
     }
 }
 
 static void store_guests(struct build *b, const struct insn *i, const struct guests *guests)
 {
-    for (unsigned n = 0; n < i->operand_count; n++) {
-        u8 number = gpr_number(&i->op[n]), host = guests->host[n];
-        if (host == HOST_NONE || !i->op[n].written) continue;
-        gpr_store(b, number, host);
-        scratch_note(b, host, number);
-    }
-}
-
-static bool uses_host(const struct guests *guests, const struct insn *i, u8 host)
-{
     for (unsigned n = 0; n < i->operand_count; n++)
-        if (guests->host[n] == host) return true;
-    return false;
+        if (guests->host[n] != HOST_NONE && i->op[n].written)
+            gpr_store(b, gpr_number(&i->op[n]), guests->host[n]);
 }
 
-/* As find_guests(), with registers that have the values already where there are some. `taken`: registers of the memory
- * operand. Returns false if that needs too many registers. */
-static bool find_guests_here(const struct build *b, const struct insn *i, bool memory, u32 taken,
-                             struct guests *guests)
+/* Choose where the operands are: where their values rest already, in the vCPU, or in another register. `taken`: the
+ * registers of the memory operand. Returns false if there are too few others. */
+static bool find_guests(const struct build *b, const struct insn *i, bool memory, u32 taken,
+                        struct guests *guests)
 {
-    static const u8 free[] = {REG_TEMP, REG_ENTRY, REG_LINEAR};
     guests->in_place = 0;
     for (unsigned n = 0; n < i->operand_count; n++) {
         u8 number = gpr_number(&i->op[n]), host = scratch_with(b, number);
-        guests->host[n] = is_guest(number) && host != HOST_NONE && !(taken >> host & 1) ? host : HOST_NONE;
+        bool rests = is_guest(number) && host != HOST_NONE && !(taken & scratch_bit(host));
+        guests->host[n] = rests ? host : HOST_NONE;
+        if (rests) taken |= scratch_bit(host);
     }
     for (unsigned n = 0; n < i->operand_count; n++) {
         u8 number = gpr_number(&i->op[n]);
@@ -216,27 +193,26 @@ static bool find_guests_here(const struct build *b, const struct insn *i, bool m
         }
         for (unsigned k = 0; k < n; k++)
             if (gpr_number(&i->op[k]) == number) guests->host[n] = guests->host[k];
-        /* First one that has no value, then any one. */
-        for (unsigned k = 0; k < 2 * ARRAY_SIZE(free) && guests->host[n] == HOST_NONE; k++) {
-            u8 host = free[k % ARRAY_SIZE(free)];
-            bool empty = !b->scratch[host - REG_LINEAR] || k >= ARRAY_SIZE(free);
-            if (empty && !(taken >> host & 1) && !uses_host(guests, i, host)) guests->host[n] = host;
-        }
+        if (guests->host[n] == HOST_NONE) guests->host[n] = scratch_choose(b, taken);
         if (guests->host[n] == HOST_NONE) return false;
+        taken |= scratch_bit(guests->host[n]);
     }
     return true;
 }
 
-/* The memory operand has been emitted. If that took code, only r9 may have a known value: that of the base. */
-static void note_address(struct build *b, const struct host_mem *at, bool code)
+/* The same always, if need be with r9 for the address of the memory operand. */
+static void place_guests(struct build *b, const struct insn *i, struct host_mem *at, struct guests *guests)
 {
-    const struct insn *i = b->i;
-    if (!code) return;
-    scratch_forget(b);
-    bool plain = at->window == WINDOW_LONG && at->base == REG_LINEAR && i->mem_index == INSN_NO_REG &&
-                 !b->linear_has_delta && at->disp == (s32)i->mem_disp &&
-                 mode_seg(b->mode, i->mem_seg) == MODE_SEG_FLAT;
-    if (plain && is_guest(i->mem_base) && i->mem_base < GPR_COUNT) scratch_note(b, REG_LINEAR, i->mem_base);
+    u32 taken = at ? scratch_bit(at->base) | scratch_bit(at->index) : 0;
+    if (find_guests(b, i, at, taken, guests)) return;
+    u8 window = at->window;
+    emit_lea64(&b->e, REG_LINEAR, *at);
+    scratch_note(b, REG_LINEAR, 0);
+    *at = mem_bd(REG_LINEAR, 0);
+    at->window = window;
+    bool found = find_guests(b, i, at, scratch_bit(REG_LINEAR), guests);
+    assert(found); /* rewrite_can() */
+    (void)found;
 }
 
 /* ADD to CMP and TEST of two registers have two encodings. If the register in ModRM.reg rests in the vCPU and the one
@@ -305,13 +281,12 @@ static bool is_moffs(const struct insn *i)
 bool rewrite_can(const struct build *b)
 {
     const struct insn *i = b->i;
-    struct guests guests;
     if (hidden_register(i)) return false;
     if (i->encoding != ENC_LEGACY && i->encoding != ENC_VEX) return false;
     /* VEX is #UD in real and virtual-8086 mode (SDM 2A 2.3.1). */
     if (i->encoding == ENC_VEX && (!(b->mode & MODE_PE) || (b->mode & MODE_VM86))) return false;
     const struct operand *mem = memory_operand(i), *high = high_byte(i);
-    if (!find_guests(i, mem, &guests)) return false;
+    if (!has_registers(i, mem)) return false;
     if (high && uses_esp(i)) return false;
     if (!mem) return true;
     if (!i->has_modrm && !is_moffs(i)) return false;
@@ -453,13 +428,13 @@ static bool move_guest(struct build *b)
         u64 value = wide ? i->imm[from->imm] : (u32)i->imm[from->imm];
         if (!is_guest(to->reg) || value != (u64)(s64)(s32)value) return false;
         emit_mov_mi64(&b->e, guest_in_vcpu(to->reg), (u32)value);
-        scratch_drop(b, to->reg);
+        scratch_changed(b, to->reg, HOST_NONE);
         return true;
     }
     if ((i->opcode & 0xfd) != 0x89 || !is_gpr(from) || (!is_guest(to->reg) && !is_guest(from->reg)))
         return false;
     u8 host = is_guest(from->reg) ? scratch_with(b, from->reg) : host_gpr(from->reg);
-    u8 value = wide && host != HOST_NONE ? host : is_guest(to->reg) ? REG_TEMP : host_gpr(to->reg);
+    u8 value = wide && host != HOST_NONE ? host : gpr_target(to->reg, scratch_choose(b, 0));
     if (host == HOST_NONE)
         emit_load(&b->e, wide, value, guest_in_vcpu(from->reg));
     else if (!wide)
@@ -468,9 +443,7 @@ static bool move_guest(struct build *b)
         if (value != host_gpr(to->reg)) emit_mov_rr64(&b->e, host_gpr(to->reg), value);
         return true;
     }
-    emit_store64(&b->e, guest_in_vcpu(to->reg), value);
-    scratch_drop(b, to->reg);
-    scratch_note(b, value, to->reg);
+    gpr_store(b, to->reg, value);
     return true;
 }
 
@@ -517,27 +490,13 @@ void rewrite_identical(struct build *b)
     struct insn turned;
     if (is_code64(b) && (move_guest(b) || test_guest(b))) return;
     if (is_code64(b)) i = turn(i, &turned);
-    b->linear_has_delta = false;
     if (mem && mem->bytes) {
-        u32 before = b->e.at;
         at = access_operand(b, mem->bytes, mem->written);
-        note_address(b, &at, b->e.at != before);
         if (at.window == WINDOW_32) high = NULL; /* rewrite_can() has made sure that no REX is needed */
     } else if (mem) {
         return; /* a hint or a long NOP: nothing is accessed */
     }
-    u32 taken = mem ? 1u << REG_LINEAR : 0;
-    if (!is_code64(b) || !find_guests_here(b, i, mem, taken, &guests)) {
-        scratch_forget(b);
-        find_guests(i, mem, &guests);
-    }
-    if (mem && (at.index == REG_ENTRY || at.base == REG_ENTRY) && uses_host(&guests, i, REG_ENTRY)) {
-        u8 window = at.window;
-        emit_lea64(&b->e, REG_LINEAR, at);
-        scratch_note(b, REG_LINEAR, 0);
-        at = mem_bd(REG_LINEAR, 0);
-        at.window = window;
-    }
+    place_guests(b, i, mem ? &at : NULL, &guests);
     load_guests(b, i, &guests);
     bool in_memory = mem;
     u8 changes = 0;
@@ -564,6 +523,6 @@ void rewrite_identical(struct build *b)
         emit_legacy_reg(b, i, &fields);
     if (high) swap_high(b, high);
     if (i->flags_written) b->flags = FLAGS_HOST;
-    if (changes) scratch_drop(b, changes);
+    if (changes) scratch_changed(b, changes, HOST_NONE);
     store_guests(b, i, &guests);
 }

@@ -3,8 +3,8 @@
  * instruction loaded or stored; then the next one need not load it again, and does not wait until the store is done.
  * Every change is stored at once, so the vCPU is right at each instruction, and forgetting is always safe.
  *
- * Only rewrite.c notes values. All other code uses these registers as it likes: the values are forgotten before each
- * instruction that rewrite.c does not emit, and when an access needs more code than its operand.
+ * What writes r9 to r11 for such an instruction notes it. Other emitters use these registers as they like, and do not
+ * note it, so all values are forgotten before and behind their code (translate.c).
  */
 #ifndef RINGER_TRANSLATOR_SCRATCH_H
 #define RINGER_TRANSLATOR_SCRATCH_H
@@ -33,19 +33,40 @@ static inline u8 scratch_with(const struct build *b, u8 number)
     return HOST_NONE;
 }
 
-/* The register has changed in the vCPU alone. */
-static inline void scratch_drop(struct build *b, u8 number)
+static inline u32 scratch_bit(u8 host)
 {
-    for (unsigned n = 0; n < SCRATCH_COUNT; n++)
-        if (b->scratch[n] == number) b->scratch[n] = 0;
+    return scratch_is(host) ? 1u << host : 0;
 }
 
 /* The host register has been written: with the value of a general register, or `number` 0: with something else. */
 static inline void scratch_note(struct build *b, u8 host, u8 number)
 {
-    if (!scratch_is(host)) return;
-    if (number) scratch_drop(b, number);
+    if (!scratch_is(host) || !b->rests) return;
     b->scratch[host - REG_LINEAR] = number;
+    b->noted_at[host - REG_LINEAR] = (u8)b->n;
+}
+
+/* The register has changed in the vCPU, and the host register has its new value. HOST_NONE: none has. */
+static inline void scratch_changed(struct build *b, u8 number, u8 host)
+{
+    for (unsigned n = 0; n < SCRATCH_COUNT; n++)
+        if (b->scratch[n] == number) b->scratch[n] = 0;
+    scratch_note(b, host, number);
+}
+
+/* A host register to write, none of those in `taken`: one that has no value, or that has its value longest. Checks of
+ * the segment use r11, so it comes last. */
+static inline u8 scratch_choose(const struct build *b, u32 taken)
+{
+    static const u8 order[SCRATCH_COUNT] = {REG_ENTRY, REG_LINEAR, REG_TEMP};
+    u8 best = HOST_NONE;
+    for (unsigned n = 0; n < SCRATCH_COUNT; n++) {
+        unsigned at = order[n] - REG_LINEAR, other = best - REG_LINEAR;
+        if (taken >> order[n] & 1) continue;
+        if (!b->scratch[at]) return order[n];
+        if (best == HOST_NONE || b->noted_at[at] < b->noted_at[other]) best = order[n];
+    }
+    return best;
 }
 
 #endif

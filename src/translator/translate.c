@@ -92,19 +92,28 @@ static void leave_through(struct build *b, u64 eip, unsigned thunk)
     emit_jmp_thunk(&b->e, thunk);
 }
 
-/* May values rest in r9 to r11 from the instruction before to the one behind? */
-static bool keeps_scratch(const struct build *b)
+/* Does the code of the current instruction note what becomes of r9 to r11? */
+static bool notes_scratch(const struct build *b)
 {
-    bool side_exit =
-        b->decision[b->n] == BY_EMITTER && b->i->row->emitter == EMITTER_jcond && b->passed[b->n];
-    return b->decision[b->n] == BY_REWRITE || side_exit;
+    if (b->decision[b->n] == BY_REWRITE) return true;
+    if (b->decision[b->n] == BY_CALLOUT || !is_code64(b)) return false;
+    switch (b->i->row->emitter) {
+    case EMITTER_jcond: return b->passed[b->n];
+    case EMITTER_push:
+    case EMITTER_pop: return b->i->op[0].kind != OPND_MEM;
+    case EMITTER_lea:
+    case EMITTER_prefetch:
+    case EMITTER_nothing: return true;
+    default: return false;
+    }
 }
 
 static void emit_instruction(struct build *b)
 {
     b->piece[b->n] = b->e.at;
     b->keeps_temp = false;
-    if (!keeps_scratch(b)) scratch_forget(b);
+    b->rests = notes_scratch(b);
+    if (!b->rests) scratch_forget(b);
     verify_instruction(b);
     b->site[b->n] = (struct site){
         .host = in_block(b, b->e.at),
@@ -310,8 +319,9 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
     b->e = (struct emitter){.base = t->cache.arena.write, .at = (u32)t->cache.arena.used};
     b->e.end = b->e.at + MAX_BLOCK_BYTES;
     if (!b->e.at) b->e.at = 16; /* offset 0 means *none* */
-    emit_entries(b);
+    b->rests = false;
     scratch_forget(b);
+    emit_entries(b);
     emit_body(b);
     b->stubs_at = b->e.at;
     for (unsigned n = 0; n < b->stub_count; n++)

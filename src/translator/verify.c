@@ -31,6 +31,7 @@
  *     op    [r9]
  */
 #include "verify.h"
+#include "scratch.h"
 
 /* What a check may expect besides one class. */
 #define LONG_EITHER (LONG_SAME | LONG_HIGH)
@@ -179,6 +180,7 @@ static struct stub *check(struct build *b, struct hoist_access *at, struct host_
             emit_segment_number(b, scratch, scratch);
         }
         test_entry(b, class, mem_segment_class(scratch));
+        scratch_note(b, scratch, 0);
         b->has_delta &= scratch != REG_HOISTED;
         if (segment) *segment = scratch;
     }
@@ -198,6 +200,7 @@ static struct host_mem in_one_register(struct build *b, struct host_mem ea)
 {
     if (ea.base == REG_LINEAR && ea.index == HOST_NONE && !ea.disp) return ea;
     emit_lea64(&b->e, REG_LINEAR, ea);
+    scratch_note(b, REG_LINEAR, 0);
     return mem_bd(REG_LINEAR, 0);
 }
 
@@ -208,7 +211,7 @@ static struct host_mem check_either(struct build *b, struct hoist_access *at, st
     ea = in_one_register(b, ea);
     struct stub *low = check(b, at, ea, LONG_HIGH, &segment);
     emit_alu_rm(&b->e, true, ALU_ADD, REG_LINEAR, mem_frame(FRAME_WINDOW_DELTA));
-    b->linear_has_delta = true;
+    scratch_note(b, REG_LINEAR, 0);
     low->segment = segment;
     low->back = b->e.at;
     return ea;
