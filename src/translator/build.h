@@ -170,18 +170,17 @@ struct verified {
     u8 class; /* enum long_class */
 };
 
-/* An address that a loop advances by a constant (loop.c): a register, or base + index * scale. */
-struct loop_address {
+/* An address that is verified at the block's entry (loop.c): a register, or base + index * scale. */
+struct entry_address {
     u16 root;
     u8 base, index, scale; /* base or index may be INSN_NO_REG */
     u8 class;              /* enum long_class */
-    u8 anchor;             /* the instruction that reaches memory near the next one */
+    u8 anchor;             /* in a loop: the instruction that reaches memory near the next one */
     bool anchored;         /* it was emitted so */
 };
-struct loop {
-    struct loop_address address[4];
+struct entry_addresses {
+    struct entry_address address[4];
     unsigned count;
-    u32 entry; /* arena offset */
 };
 
 struct build {
@@ -225,8 +224,10 @@ struct build {
     struct value at_end[GPR_COUNT];          /* the registers behind the last instruction */
     struct sum sum[MAX_SUMS];
     unsigned sums;
-    struct loop loop;
-    struct value anchor[8]; /* addresses in segments that are LONG_HIGH, for RSP (rsp.c) */
+    struct entry_addresses loop;  /* before the loop */
+    u32 loop_entry;               /* arena offset behind that */
+    struct entry_addresses early; /* in each turn, before flags are live */
+    struct value anchor[8];       /* addresses in segments that are LONG_HIGH, for RSP (rsp.c) */
     unsigned anchors;
     bool has_delta;             /* r13 has the delta of the window */
     s32 rsp_away;               /* RSP - r8, within a run of PUSH or POP (access.c) */

@@ -16,6 +16,10 @@
  *    LONG_SLACK from where the address is now, by an instruction that cannot end without that, its *anchor*. What is
  *    mapped in a window lies in a segment, so the address licenses accesses like one that was verified (long_window.h,
  *    invariant 1). Only edges of the block's last instruction lead there, so all others have been executed.
+ *
+ * Also here: early checks. An address that the block uses where flags are live is verified at the block's entry if it is
+ * known there, in each turn of a loop, too. A check in front of the access would have to park the flags, and code that
+ * needs them behind it would unpark them.
  */
 #include "verify.h"
 
@@ -44,15 +48,12 @@ static const struct sum *find_sum(const struct build *b, u16 root)
     return NULL;
 }
 
-/* Find the registers of an address by its root, and what the address is in the next turn. It is a register, or a sum of
- * registers that change by constants. */
-static bool find_next(const struct build *b, struct loop_address *address, struct value *next)
+/* Find the registers of an address by its root. At the block's entry it is a register, or a sum of registers. */
+static bool find_registers(const struct build *b, struct entry_address *address)
 {
-    static const struct value zero = {.root = 0};
     address->base = address->index = INSN_NO_REG;
     if (root_is_register(address->root)) {
         address->base = (u8)(address->root - 1);
-        *next = b->at_end[address->base];
         return true;
     }
     const struct sum *sum = find_sum(b, address->root);
@@ -60,13 +61,25 @@ static bool find_next(const struct build *b, struct loop_address *address, struc
     if (sum->base) address->base = (u8)(sum->base - 1);
     address->index = (u8)(sum->index - 1);
     address->scale = sum->scale;
-    struct value base = sum->base ? b->at_end[address->base] : zero, index = b->at_end[address->index];
-    next->root = address->root;
-    next->offset = (s64)((u64)base.offset + (u64)index.offset * sum->scale);
-    return base.root == sum->base && index.root == sum->index;
+    return true;
 }
 
-static bool find_anchor(const struct build *b, struct loop_address *address, struct value next)
+/* What is the address in the next turn? Its registers change by constants. */
+static bool find_next(const struct build *b, const struct entry_address *address, struct value *next)
+{
+    static const struct value zero = {.root = 0};
+    if (address->index == INSN_NO_REG) {
+        *next = b->at_end[address->base];
+        return true;
+    }
+    bool has_base = address->base != INSN_NO_REG;
+    struct value base = has_base ? b->at_end[address->base] : zero, index = b->at_end[address->index];
+    next->root = address->root;
+    next->offset = (s64)((u64)base.offset + (u64)index.offset * address->scale);
+    return (!has_base || base.root == address->base + 1u) && index.root == address->index + 1u;
+}
+
+static bool find_anchor(const struct build *b, struct entry_address *address, struct value next)
 {
     for (unsigned n = 0; n < b->count; n++) {
         struct value at = access_at(&b->access[n][HOIST_OPERAND]);
@@ -78,35 +91,59 @@ static bool find_anchor(const struct build *b, struct loop_address *address, str
     return false;
 }
 
-static bool is_planned(const struct loop *loop, u16 root)
+static bool is_planned(const struct entry_addresses *some, u16 root)
 {
-    for (unsigned n = 0; n < loop->count; n++)
-        if (loop->address[n].root == root) return true;
+    for (unsigned n = 0; n < some->count; n++)
+        if (some->address[n].root == root) return true;
     return false;
 }
 
-static void plan_address(struct build *b, unsigned n)
+static void plan(struct entry_addresses *some, const struct entry_address *address)
+{
+    bool one_class = address->class == LONG_SAME || address->class == LONG_HIGH;
+    if (one_class && some->count < ARRAY_SIZE(some->address)) some->address[some->count++] = *address;
+}
+
+static void plan_for_loop(struct build *b, unsigned n)
 {
     const struct hoist_access *at = &b->access[n][HOIST_OPERAND];
-    struct loop_address address = {.root = at->root, .scale = 1};
+    struct entry_address address = {.root = at->root, .scale = 1};
     struct value next = {.root = 0};
     if (at->root == ROOT_NONE || at->root == ROOT_STACK) return; /* rsp.c */
     if (is_planned(&b->loop, at->root) || !verify_reaches_window(b, n)) return;
-    if (!find_next(b, &address, &next) || !next.root || !find_anchor(b, &address, next)) return;
+    if (!find_registers(b, &address) || !find_next(b, &address, &next) || !next.root) return;
+    if (!find_anchor(b, &address, next)) return;
     address.class = verify_guess(b, n, at, HOIST_OPERAND);
-    if (address.class == LONG_SAME || address.class == LONG_HIGH) b->loop.address[b->loop.count++] = address;
+    plan(&b->loop, &address);
+}
+
+static void plan_early(struct build *b, unsigned n)
+{
+    const struct hoist_access *at = &b->access[n][HOIST_OPERAND];
+    struct entry_address address = {.root = at->root, .scale = 1};
+    if (at->root == ROOT_NONE || at->root == ROOT_STACK || !verify_reaches_window(b, n)) return;
+    if (is_planned(&b->loop, at->root) || is_planned(&b->early, at->root)) return;
+    if (!find_registers(b, &address) ||
+        !value_is_near((struct value){.root = at->root}, access_at(at), LONG_REACH))
+        return;
+    address.class = verify_guess(b, n, at, HOIST_OPERAND);
+    plan(&b->early, &address);
 }
 
 void loop_plan(struct build *b)
 {
-    b->loop.count = 0;
-    if (!is_loop(b)) return;
-    for (unsigned n = 0; n < b->count && b->loop.count < ARRAY_SIZE(b->loop.address); n++)
-        plan_address(b, n);
+    bool flags = false, live_at_entry = b->live[0] && !plan_wants_parked(b);
+    b->loop.count = b->early.count = 0;
+    for (unsigned n = 0; n < b->count && is_loop(b); n++)
+        plan_for_loop(b, n);
+    for (unsigned n = 0; n < b->count && b->loops && !live_at_entry; n++) {
+        if (flags && b->live[n]) plan_early(b, n);
+        flags |= b->insn[n].flags_written != 0;
+    }
 }
 
 /* The register that has the address; r11, if it has to be loaded or computed. */
-static u8 compute(struct build *b, const struct loop_address *address)
+static u8 compute(struct build *b, const struct entry_address *address)
 {
     struct host_mem sum = {.base = HOST_NONE, .scale = address->scale};
     if (address->index == INSN_NO_REG) return gpr_load(b, address->base, REG_TEMP);
@@ -116,12 +153,12 @@ static u8 compute(struct build *b, const struct loop_address *address)
     return REG_TEMP;
 }
 
-void loop_begin(struct build *b)
+static void verify_all(struct build *b, const struct entry_addresses *some)
 {
     struct stub *exit = NULL;
-    assert(!b->loop.count || b->flags != FLAGS_HOST);
-    for (unsigned n = 0; n < b->loop.count; n++) {
-        const struct loop_address *address = &b->loop.address[n];
+    assert(!some->count || b->flags != FLAGS_HOST);
+    for (unsigned n = 0; n < some->count; n++) {
+        const struct entry_address *address = &some->address[n];
         verify_test_class(b, REG_TEMP, compute(b, address), address->class);
         u32 other = emit_jcc(&b->e, CC_Z);
         if (!exit) {
@@ -132,13 +169,19 @@ void loop_begin(struct build *b)
         exit->from[n] = other;
         verify_note(b, (struct value){.root = address->root}, address->class);
     }
-    b->loop.entry = b->e.at;
+}
+
+void loop_begin(struct build *b)
+{
+    verify_all(b, &b->loop);
+    b->loop_entry = b->e.at;
+    verify_all(b, &b->early);
 }
 
 void loop_note_access(struct build *b, u8 class)
 {
     for (unsigned n = 0; n < b->loop.count; n++) {
-        struct loop_address *address = &b->loop.address[n];
+        struct entry_address *address = &b->loop.address[n];
         if (address->anchor == b->n && address->class == class) address->anchored = true;
     }
 }
@@ -153,5 +196,5 @@ u8 loop_entry(const struct build *b)
     bool anchored = b->loop.count > 0;
     for (unsigned n = 0; n < b->loop.count; n++)
         anchored &= b->loop.address[n].anchored;
-    return anchored ? (u8)in_block(b, b->loop.entry) : 0;
+    return anchored ? (u8)in_block(b, b->loop_entry) : 0;
 }

@@ -133,10 +133,10 @@ static bool may_stay(const struct insn *i, unsigned n)
 /* Are r9 to r11 enough? With a memory operand one of them has its address. */
 static bool has_registers(const struct insn *i, bool memory)
 {
-    u32 guests = 0;
+    unsigned count = 0;
     for (unsigned n = 0; n < i->operand_count; n++)
-        if (is_guest(gpr_number(&i->op[n]))) guests |= 1u << gpr_number(&i->op[n]);
-    return __builtin_popcount(guests) <= (memory ? SCRATCH_COUNT - 1 : SCRATCH_COUNT);
+        count += is_guest(gpr_number(&i->op[n]));
+    return count <= (memory ? SCRATCH_COUNT - 1 : SCRATCH_COUNT);
 }
 
 /* XOR and SUB of a register with itself. */
