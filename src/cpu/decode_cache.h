@@ -15,7 +15,7 @@
 #include "mmu/tlb.h"
 #include "mode.h"
 
-#define DECODE_ENTRIES (1u << 16)
+#define DECODE_ENTRIES (1u << 15)
 #define DECODE_FRAMES  (1u << 25) /* all of RAM and ROM: at most 64 GB, of which the last ends at 65 GB */
 
 struct decoded {

@@ -6,7 +6,7 @@
  *   access.c     the location of the flags; memory operands: address, check, slow path
  *   verify.c     memory operands of 64-bit code in a window
  *   rsp.c        RSP there
- *   loop.c       checks hoisted out of loops there
+ *   loop.c       checks at the entry of a block there: out of loops, and where flags are live
  *   rewrite.c    the guest's instruction again, with its memory operand and ESP redirected
  *   scratch.h    values of R8 to R15 that rest in r9 to r11
  *   special.c    segment and control registers, bit strings, CMPXCHG, LDMXCSR
@@ -474,9 +474,9 @@ bool rsp_reaches_slot(const struct build *b, unsigned n);
 /* Does insn[n] push or pop a register, or push a constant, in the window, without a check or an exit? */
 bool rsp_is_plain_slot(const struct build *b, unsigned n);
 
-/* loop.c: hoist checks out of the planned block if it is a loop. */
+/* loop.c: plan what the block verifies at its entry. */
 void loop_plan(struct build *b);
-/* Emit them. Behind them is the entry for the block's own edge. */
+/* Emit it. The entry for the edge of a loop is in between. */
 void loop_begin(struct build *b);
 /* Is this edge of the last instruction the loop's own? */
 bool loop_is_own_edge(const struct build *b, u64 eip);

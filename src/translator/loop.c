@@ -17,9 +17,9 @@
  *    mapped in a window lies in a segment, so the address licenses accesses like one that was verified (long_window.h,
  *    invariant 1). Only edges of the block's last instruction lead there, so all others have been executed.
  *
- * Also here: early checks. An address that the block uses where flags are live is verified at the block's entry if it is
- * known there, in each turn of a loop, too. A check in front of the access would have to park the flags, and code that
- * needs them behind it would unpark them.
+ * Also here: early checks. An address that the block uses where flags are live is verified at the block's entry if it
+ * is known there, in each turn of a loop, too. A check in front of the access would have to park the flags, and code
+ * that needs them behind it would unpark them.
  */
 #include "verify.h"
 

@@ -770,6 +770,7 @@ int main(int argc, char **argv)
     struct translator_config config = translator_defaults();
     struct rig *interpreter = rig_create(), *translator = rig_create();
     config.no_checked_sites = unchecked;
+    config.exact_flags = kernel; /* the code can read the frames of its exceptions */
     translator->vcpu.deterministic = true;
     translator->translated_code_written = translator_code_written;
     translator->shadow.windows = WINDOWS_ALWAYS;
