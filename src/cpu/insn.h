@@ -117,6 +117,12 @@ struct insn {
     u8 bytes[INSN_MAX_BYTES];
 };
 
+/* AH, CH, DH or BH. */
+static inline bool insn_is_high_byte(const struct operand *o)
+{
+    return o->kind == OPND_REG && o->reg_class == RC_GPR8 && o->reg >= 4 && o->reg < 8;
+}
+
 /* MOVS and CMPS have operands at [RSI] and [RDI], STOS and SCAS at [RDI] alone. */
 static inline bool string_uses_both(u8 opcode)
 {

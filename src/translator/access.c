@@ -231,6 +231,7 @@ static struct stub *slow_path(struct build *b, unsigned size, bool write, u32 fr
 {
     struct stub *slow = stub_add(b, STUB_SLOW, from);
     slow->back = b->e.at;
+    slow->linear = REG_LINEAR;
     slow->size = (u8)size;
     slow->write = write;
     slow->open = hoist_is_open(b);
@@ -258,11 +259,11 @@ void access_tlb_slot(struct build *b, u8 slot, u8 linear)
 
 /* In IA-32e mode. The page of the last byte is compared with the entry for the first one: they agree only where both
  * lie in one page, so a misaligned access needs no test of its own. */
-u32 access_by_tlb(struct build *b, unsigned size, bool write)
+u32 access_by_tlb(struct build *b, u8 linear, unsigned size, bool write)
 {
     u8 page = b->keeps_temp ? REG_HOISTED : REG_TEMP;
-    access_tlb_slot(b, REG_ENTRY, REG_LINEAR);
-    emit_lea64(&b->e, page, mem_bd(REG_LINEAR, (s32)size - 1));
+    access_tlb_slot(b, REG_ENTRY, linear);
+    emit_lea64(&b->e, page, mem_bd(linear, (s32)size - 1));
     emit_alu_ri(&b->e, true, ALU_AND, page, ~(s32)PAGE_MASK);
     emit_alu_rm(&b->e, true, ALU_CMP, page, mem_tlb(REG_ENTRY, tlb_tag_field(write)));
     u32 differs = emit_jcc(&b->e, CC_NZ);
@@ -272,12 +273,30 @@ u32 access_by_tlb(struct build *b, unsigned size, bool write)
     return differs;
 }
 
+u8 access_plain_register(struct build *b, struct host_mem address)
+{
+    if (!is_code64(b) || address.base == HOST_NONE || address.index != HOST_NONE || address.disp)
+        return HOST_NONE;
+    if (address.base != REG_ENTRY && address.base != REG_TEMP) return address.base;
+    emit_mov_rr64(&b->e, REG_LINEAR, address.base);
+    scratch_note(b, REG_LINEAR, b->i->mem_base);
+    return REG_LINEAR;
+}
+
+/* The bytes at the linear address in a register. */
+static struct host_mem check_by_tlb(struct build *b, u8 linear, unsigned size, bool write)
+{
+    flags_clobber(b);
+    u32 differs = access_by_tlb(b, linear, size, write);
+    slow_path(b, size, write, differs)->linear = linear;
+    if (linear != REG_LINEAR) scratch_note(b, REG_LINEAR, 0); /* by the slow path */
+    return mem_bis(linear, REG_ENTRY, 1);
+}
+
 static void check(struct build *b, unsigned size, bool write)
 {
     if (has_tlb(b)) {
-        flags_clobber(b);
-        u32 differs = access_by_tlb(b, size, write);
-        slow_path(b, size, write, differs);
+        check_by_tlb(b, REG_LINEAR, size, write);
         return;
     }
     u32 misaligned = 0, crossing = 0;
@@ -383,6 +402,18 @@ static struct host_mem access_constant(struct build *b, unsigned size, bool writ
     return mem_bis(REG_LINEAR, REG_ENTRY, 1);
 }
 
+/* The register that is all of the address of the memory operand in 64-bit mode, or HOST_NONE. While a high byte is
+ * swapped (rewrite.c), its register has another value. */
+static u8 plain_operand(struct build *b)
+{
+    const struct insn *i = b->i;
+    for (unsigned n = 0; n < i->operand_count; n++)
+        if (insn_is_high_byte(&i->op[n])) return HOST_NONE;
+    bool plain = i->address_bytes == 8 && i->mem_base < GPR_COUNT && i->mem_index == INSN_NO_REG &&
+                 !i->mem_disp && mode_seg(b->mode, i->mem_seg) == MODE_SEG_FLAT;
+    return is_code64(b) && plain ? access_plain_register(b, operand_address(b)) : HOST_NONE;
+}
+
 struct host_mem access_operand(struct build *b, unsigned size, bool write)
 {
     struct host_mem mem;
@@ -396,6 +427,8 @@ struct host_mem access_operand(struct build *b, unsigned size, bool write)
         return access_constant_tlb(b, linear, size, write);
     if (!has_window(b) && !has_tlb(b) && is_constant(b->i, mode_seg(b->mode, b->i->mem_seg), size))
         return access_constant(b, size, write);
+    u8 reg = plain_operand(b);
+    if (reg != HOST_NONE) return check_by_tlb(b, reg, size, write);
     access_address(b, size);
     return access_linear(b, size, write);
 }

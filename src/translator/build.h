@@ -132,6 +132,7 @@ struct stub {
     bool write;    /* STUB_SLOW */
     bool open;     /* STUB_SLOW: hoist_is_open() behind the access */
     bool constant; /* STUB_SLOW: `eip` is the linear address, which is not in r9 yet */
+    u8 linear;     /* STUB_SLOW: the register with the linear address */
     u8 index;      /* of the guest instruction */
     u8 edge;       /* STUB_EDGE, STUB_SIDE, STUB_INDIRECT with a site: index of the edge */
     u32 from[4];   /* rel32 fields that lead here; 0: none */
@@ -351,10 +352,13 @@ struct host_mem guest_address(const struct insn *i);
 struct host_mem operand_address(struct build *b);
 /* From here on to the end of the current instruction, checks keep r11. In IA-32e mode r13 is theirs instead. */
 void temp_is_kept(struct build *b);
-/* r10 = host address - linear address for `size` bytes at the linear address in r9, by the TLB. Clobbers r11 (r13
- * behind temp_is_kept()) and EFLAGS.
+/* r10 = host address - linear address for `size` bytes at the linear address in a register, by the TLB. Clobbers r11
+ * (r13 behind temp_is_kept()) and EFLAGS.
  * Returns the rel32 of a jump that is taken if there is no entry, or if they cross a page. */
-u32 access_by_tlb(struct build *b, unsigned size, bool write);
+u32 access_by_tlb(struct build *b, u8 linear, unsigned size, bool write);
+/* If this address of 64-bit mode is just a register: that register, or r9 with its value. Else HOST_NONE. The register
+ * is not one that access_by_tlb() clobbers. */
+u8 access_plain_register(struct build *b, struct host_mem address);
 /* `slot` = offset in the TLB of the slot for the linear address in a register. Clobbers EFLAGS. */
 void access_tlb_slot(struct build *b, u8 slot, u8 linear);
 /* The field of a slot with its offset in a register, or of the slot of a constant linear address. */

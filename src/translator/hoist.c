@@ -283,15 +283,19 @@ static struct host_mem frame_holder(const struct hoist *group)
     return mem_frame(FRAME_HOISTED + 8 * (group->holder - 1));
 }
 
-/* r9d = the group's lowest address, r10 = the entry of its page. Leaves the block if the check fails. */
-static void check_group(struct build *b, const struct hoist *group, struct host_mem low)
+/* r10 = the entry of the page of the group's lowest address. Leaves the block if the check fails. Returns the register
+ * that has the address: r9d, or in 64-bit mode another one. */
+static u8 check_group(struct build *b, const struct hoist *group, struct host_mem low)
 {
     u32 crossing = 0;
     if (has_tlb(b)) {
-        emit_lea_sized(&b->e, is_code64(b), REG_LINEAR, low);
-        scratch_note(b, REG_LINEAR, 0);
-        emit_unhoisted_exit(b, access_by_tlb(b, (unsigned)(group->high - group->low), group->write));
-        return;
+        u8 linear = access_plain_register(b, low);
+        if (linear == HOST_NONE) {
+            emit_lea_sized(&b->e, is_code64(b), linear = REG_LINEAR, low);
+            scratch_note(b, REG_LINEAR, 0);
+        }
+        emit_unhoisted_exit(b, access_by_tlb(b, linear, (unsigned)(group->high - group->low), group->write));
+        return linear;
     }
     if (group->root == ROOT_ZERO) {
         emit_load64(&b->e, REG_ENTRY, mem_entry((u32)group->low, group->write));
@@ -308,15 +312,20 @@ static void check_group(struct build *b, const struct hoist *group, struct host_
     }
     emit_test_rr(&b->e, true, REG_ENTRY);
     emit_unhoisted_exit(b, emit_jcc(&b->e, CC_Z))->from[1] = crossing;
+    return REG_LINEAR;
 }
 
-static void hold_address(struct build *b, const struct hoist *group)
+static void hold_address(struct build *b, const struct hoist *group, u8 linear)
 {
     if (!group->holder) {
-        emit_lea64(&b->e, REG_HOISTED, mem_bis(REG_LINEAR, REG_ENTRY, 1));
+        emit_lea64(&b->e, REG_HOISTED, mem_bis(linear, REG_ENTRY, 1));
         return;
     }
-    emit_alu_rr(&b->e, true, ALU_ADD, REG_LINEAR, REG_ENTRY);
+    if (linear == REG_LINEAR)
+        emit_alu_rr(&b->e, true, ALU_ADD, REG_LINEAR, REG_ENTRY);
+    else
+        emit_lea64(&b->e, REG_LINEAR, mem_bis(linear, REG_ENTRY, 1));
+    scratch_note(b, REG_LINEAR, 0);
     emit_store64(&b->e, frame_holder(group), REG_LINEAR);
 }
 
@@ -335,8 +344,7 @@ bool hoist_access(struct build *b, enum hoist_slot slot, const struct host_mem *
         flags_clobber(b);
         if (!stack_slot) address = operand_address(b);
         address.disp = (s32)((u32)address.disp + (u32)group->low - (u32)access->offset);
-        check_group(b, group, address);
-        hold_address(b, group);
+        hold_address(b, group, check_group(b, group, address));
         group->checked = true;
         b->v->counters->hoists++;
     } else {

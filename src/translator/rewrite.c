@@ -22,15 +22,10 @@ static const struct operand *memory_operand(const struct insn *i)
     return NULL;
 }
 
-static bool is_high_byte(const struct operand *o)
-{
-    return o->kind == OPND_REG && o->reg_class == RC_GPR8 && o->reg >= 4 && o->reg < 8;
-}
-
 static const struct operand *high_byte(const struct insn *i)
 {
     for (unsigned n = 0; n < i->operand_count; n++)
-        if (is_high_byte(&i->op[n])) return &i->op[n];
+        if (insn_is_high_byte(&i->op[n])) return &i->op[n];
     return NULL;
 }
 
@@ -44,7 +39,7 @@ static u8 gpr_number(const struct operand *o)
 {
     if (o->kind != OPND_REG || o->reg_class > RC_GPR64) return INSN_NO_REG;
     if (o->reg_class != RC_GPR8) return o->reg;
-    return is_high_byte(o) ? o->reg & 3 : o->reg % GPR8_LOW;
+    return insn_is_high_byte(o) ? o->reg & 3 : o->reg % GPR8_LOW;
 }
 
 /* Does a register operand in this field name ESP (or SP)? */
@@ -225,7 +220,7 @@ static const struct insn *turn(const struct insn *i, struct insn *turned)
     if (i->op[!reg].kind != OPND_REG || !is_guest(gpr_number(&i->op[reg])) ||
         is_guest(gpr_number(&i->op[!reg])))
         return i;
-    if (is_high_byte(&i->op[!reg])) return i;
+    if (insn_is_high_byte(&i->op[!reg])) return i;
     *turned = *i;
     turned->op[0].field = i->op[1].field;
     turned->op[1].field = i->op[0].field;

@@ -164,7 +164,10 @@ static void emit_stub(struct build *b, const struct stub *stub)
         emit_fix32(&b->e, emit_jcc(&b->e, CC_Z), stub->back);
         break;
     case STUB_SLOW:
-        if (stub->constant) emit_mov_ri64(&b->e, REG_LINEAR, stub->eip);
+        if (stub->constant)
+            emit_mov_ri64(&b->e, REG_LINEAR, stub->eip);
+        else if (stub->linear != REG_LINEAR)
+            emit_mov_rr64(&b->e, REG_LINEAR, stub->linear);
         emit_call_thunk(&b->e, THUNK_SLOW);
         emit8(&b->e, stub->size | (stub->write ? SLOW_WRITE : 0) | (stub->open ? SLOW_HOISTED : 0));
         emit8(&b->e, stub->index);

@@ -53,11 +53,6 @@ static bool has_plain_accesses(const struct build *b, unsigned n)
     }
 }
 
-static bool is_high_byte(const struct operand *o)
-{
-    return o->kind == OPND_REG && o->reg_class == RC_GPR8 && o->reg >= 4 && o->reg < 8;
-}
-
 static const struct operand *memory_of(const struct insn *i)
 {
     for (unsigned n = 0; n < i->operand_count; n++)
@@ -70,7 +65,7 @@ bool verify_reaches_window(const struct build *b, unsigned n)
     const struct insn *i = &b->insn[n];
     if (!mode_has_window64(b->mode) || b->checked[n] || !has_plain_accesses(b, n)) return false;
     for (unsigned k = 0; k < i->operand_count; k++) /* the fault would come between two XCHG (rewrite.c) */
-        if (memory_of(i) && is_high_byte(&i->op[k])) return false;
+        if (memory_of(i) && insn_is_high_byte(&i->op[k])) return false;
     return true;
 }
 
