@@ -173,6 +173,7 @@ struct reading {
     unsigned here, next;          /* the number of bytes in each */
     unsigned at;                  /* offset of the next instruction */
     unsigned passed;              /* conditional jumps so far */
+    unsigned end;                 /* of what the block depends on */
     bool crosses;                 /* the block's only instruction goes on in the page that follows */
 };
 
@@ -233,6 +234,9 @@ static void read_instructions(struct build *b, struct reading *r)
         b->passed[b->count++] = false;
         r->at += i->length;
         b->guest_bytes = (u16)r->at;
+        /* An instruction is invalid because of any of its bytes, although it counts as one byte. */
+        unsigned most = b->offset[b->count - 1] + INSN_MAX_BYTES;
+        r->end = length ? r->at : most < r->here ? most : r->here;
         if (length == 0 || r->crosses || !goes_on(b, i, r)) return;
     }
 }
@@ -249,7 +253,7 @@ bool plan_block(struct build *b, const u8 *bytes, unsigned here, const u8 *next_
     b->page = bytes - first;
     b->peeked_count = 0;
     b->extent_count = 1;
-    b->extent[0] = (struct extent){(u16)first, (u16)(r.crosses ? PAGE_MASK : first + b->guest_bytes - 1u)};
+    b->extent[0] = (struct extent){(u16)first, (u16)(r.crosses ? PAGE_MASK : first + r.end - 1u)};
     decide_all(b);
     find_live_flags(b);
     hoist_plan(b);

@@ -46,7 +46,7 @@ static u32 in(unsigned port, unsigned size)
     return size == 4 ? value : value & ((1u << 8 * size) - 1);
 }
 
-static void select(unsigned devfn, unsigned reg)
+static void select_register(unsigned devfn, unsigned reg)
 {
     out(0xcf8, 4, 0x80000000 | devfn << 8 | reg);
 }
@@ -76,22 +76,22 @@ static void test_linux_probe(void)
     out(0xcf8, 4, saved);
     CHECK_EQ(in(0xcf8, 4), 0);
     CHECK_EQ(in(0xcfc, 4), 0xffffffff); /* not enabled */
-    select(PCI_DEVFN(0, 0), 0);
+    select_register(PCI_DEVFN(0, 0), 0);
     CHECK_EQ(in(0xcfc, 4), 0x12378086);
     CHECK_EQ(in(0xcfc, 2), 0x8086);
     CHECK_EQ(in(0xcfe, 2), 0x1237);
     CHECK_EQ(in(0xcfd, 1), 0x80);
-    select(0, 8);
+    select_register(0, 8);
     CHECK_EQ(in(0xcfc, 4), 0x06000002);
-    select(0, 4);
+    select_register(0, 4);
     CHECK_EQ(in(0xcfc, 4), 0x02800006);
-    select(PCI_DEVFN(1, 0), 0);
+    select_register(PCI_DEVFN(1, 0), 0);
     CHECK_EQ(in(0xcfc, 4), 0x70008086);
-    select(PCI_DEVFN(1, 0), 8);
+    select_register(PCI_DEVFN(1, 0), 8);
     CHECK_EQ(in(0xcfc, 4), 0x06010000);
-    select(PCI_DEVFN(1, 0), 0x0c);
+    select_register(PCI_DEVFN(1, 0), 0x0c);
     CHECK_EQ(in(0xcfe, 1), 0x80);
-    select(PCI_DEVFN(1, 1), 0);
+    select_register(PCI_DEVFN(1, 1), 0);
     CHECK_EQ(in(0xcfc, 4), 0xffffffff);
     out(0xcf8, 4, 0x80010000); /* another bus */
     CHECK_EQ(in(0xcfc, 4), 0xffffffff);
@@ -102,10 +102,10 @@ static void test_linux_probe(void)
 static void test_identity_is_read_only(void)
 {
     start();
-    select(0, 0);
+    select_register(0, 0);
     out(0xcfc, 4, 0);
     CHECK_EQ(in(0xcfc, 4), 0x12378086);
-    select(0, 4);
+    select_register(0, 4);
     out(0xcfc, 2, 0);
     CHECK_EQ(in(0xcfc, 2), 0x0006);
     host.pci.config[PCI_STATUS + 1] |= 0x20; /* received master abort */
@@ -118,7 +118,7 @@ static void test_identity_is_read_only(void)
 static void test_pam(void)
 {
     start();
-    select(0, 0x58);
+    select_register(0, 0x58);
     out(0xcfd, 1, 0x30); /* PAM0 */
     CHECK_EQ(areas, 1);
     CHECK_EQ(area[0].gpa, 0xf0000);
@@ -127,7 +127,7 @@ static void test_pam(void)
     out(0xcfd, 1, 0x30);
     CHECK_EQ(areas, 1);
     CHECK_EQ(in(0xcfd, 1), 0x30);
-    select(0, 0x5c);
+    select_register(0, 0x5c);
     out(0xcfc, 4, 0x00001200); /* PAM4: D8000 read, DC000... */
     CHECK_EQ(areas, 3);
     CHECK_EQ(area[1].gpa, 0xd8000);
@@ -166,27 +166,27 @@ static void test_bars(void)
     start_card();
     pci_bar_ports(&card, 0, 256, 4, &ops, &card);
     pci_bar_mmio(&card, 1, 65536, &ops, &card);
-    select(PCI_DEVFN(3, 0), 0x10);
+    select_register(PCI_DEVFN(3, 0), 0x10);
     CHECK_EQ(in(0xcfc, 4), 1);
     out(0xcfc, 4, 0xffffffff);
     CHECK_EQ(in(0xcfc, 4), 0xffffff01);
     out(0xcfc, 4, 0xc000);
-    select(PCI_DEVFN(3, 0), 0x14);
+    select_register(PCI_DEVFN(3, 0), 0x14);
     out(0xcfc, 4, 0xffffffff);
     CHECK_EQ(in(0xcfc, 4), 0xffff0000);
     out(0xcfc, 4, 0xfebf1234);
     CHECK_EQ(in(0xcfc, 4), 0xfebf0000);
     CHECK_EQ(maps, 0); /* decoding is off */
-    select(PCI_DEVFN(3, 0), 0x18);
+    select_register(PCI_DEVFN(3, 0), 0x18);
     out(0xcfc, 4, 0xffffffff);
     CHECK_EQ(in(0xcfc, 4), 0); /* there is none */
-    select(PCI_DEVFN(3, 0), 4);
+    select_register(PCI_DEVFN(3, 0), 4);
     out(0xcfc, 2, 3);
     CHECK_EQ(maps, 2);
     CHECK(card.bar[0].mapped && card.bar[1].mapped);
     CHECK_EQ(card.bar[0].base, 0xc000);
     CHECK_EQ(card.bar[1].base, 0xfebf0000);
-    select(PCI_DEVFN(3, 0), 0x14);
+    select_register(PCI_DEVFN(3, 0), 0x14);
     out(0xcfc, 4, 0xffffffff); /* sizing while decoding: FFFF0000h has no device */
     CHECK(!card.bar[1].mapped);
     out(0xcfe, 2, 0xe000);
@@ -194,7 +194,7 @@ static void test_bars(void)
     CHECK_EQ(card.bar[1].base, 0xe0000000);
     pci_device_reset(&card);
     CHECK(!card.bar[0].mapped && !card.bar[1].mapped);
-    select(PCI_DEVFN(3, 0), 0x10);
+    select_register(PCI_DEVFN(3, 0), 0x10);
     CHECK_EQ(in(0xcfc, 4), 1);
 }
 
@@ -203,9 +203,9 @@ static void test_rom(void)
     start_card();
     maps = 0;
     pci_expansion_rom(&card, image, sizeof(image));
-    select(PCI_DEVFN(3, 0), 4);
+    select_register(PCI_DEVFN(3, 0), 4);
     out(0xcfc, 2, 3);
-    select(PCI_DEVFN(3, 0), 0x30);
+    select_register(PCI_DEVFN(3, 0), 0x30);
     out(0xcfc, 4, 0xfffff800);
     CHECK_EQ(in(0xcfc, 4), 0xffffe000);
     out(0xcfc, 4, 0xe8000000);
@@ -236,18 +236,18 @@ static void msi(void *owner, u64 address, u32 data)
 static void test_capabilities(void)
 {
     start_card();
-    select(PCI_DEVFN(3, 0), 4);
+    select_register(PCI_DEVFN(3, 0), 4);
     CHECK_EQ(in(0xcfe, 2) & PCI_STATUS_CAPABILITIES, 0);
     u8 first = pci_add_capability(&card, PCI_CAPABILITY_VENDOR, 15);
     u8 second = pci_add_capability(&card, PCI_CAPABILITY_VENDOR, 20);
     CHECK_EQ(first, 0x40);
     CHECK_EQ(second, 0x50);
     CHECK(in(0xcfe, 2) & PCI_STATUS_CAPABILITIES);
-    select(PCI_DEVFN(3, 0), 0x34);
+    select_register(PCI_DEVFN(3, 0), 0x34);
     u32 at = in(0xcfc, 1);
     unsigned count = 0;
     for (; at && count < 8; count++) {
-        select(PCI_DEVFN(3, 0), at);
+        select_register(PCI_DEVFN(3, 0), at);
         CHECK_EQ(in(0xcfc, 1), PCI_CAPABILITY_VENDOR);
         at = in(0xcfd, 1);
     }
@@ -263,9 +263,9 @@ static void test_msix(void)
     bus.msi_owner = &card;
     pci_interrupt_pin(&card, 1);
     pci_msix_init(&msix, &card, 3, 4, 0x1000, 0x1800);
-    select(PCI_DEVFN(3, 0), msix.capability);
+    select_register(PCI_DEVFN(3, 0), msix.capability);
     CHECK_EQ(in(0xcfc, 4), 0x00020011);
-    select(PCI_DEVFN(3, 0), msix.capability + 4);
+    select_register(PCI_DEVFN(3, 0), msix.capability + 4);
     CHECK_EQ(in(0xcfc, 4), 0x1004);
     for (unsigned n = 0; n < 3; n++) {
         CHECK_EQ(pci_msix_table_read(&msix, 16 * n + 12, 4), 1); /* masked after reset */
@@ -277,16 +277,16 @@ static void test_msix(void)
     CHECK_EQ(messages, 0); /* not enabled: not even remembered */
     pci_set_interrupt(&card, true);
     CHECK(card.interrupting);
-    select(PCI_DEVFN(3, 0), msix.capability);
+    select_register(PCI_DEVFN(3, 0), msix.capability);
     out(0xcfe, 2, 0xc000); /* enabled, all masked */
     CHECK(!card.interrupting);
     pci_msix_send(&msix, 1);
     pci_msix_send(&msix, 7); /* there is none */
     CHECK_EQ(messages, 0);
     CHECK_EQ(pci_msix_pending_read(&msix, 0, 4), 2);
-    select(PCI_DEVFN(3, 0), 4);
+    select_register(PCI_DEVFN(3, 0), 4);
     out(0xcfc, 2, 6);
-    select(PCI_DEVFN(3, 0), msix.capability);
+    select_register(PCI_DEVFN(3, 0), msix.capability);
     out(0xcfe, 2, 0x8000);
     CHECK_EQ(messages, 1);
     CHECK_EQ(message[0].address, 0xfee01000);
@@ -303,7 +303,7 @@ static void test_msix(void)
     pci_msix_table_write(&msix, 16 * 3, 4, 1); /* behind its end */
     out(0xcfe, 2, 0);
     CHECK(card.interrupting); /* the pin again */
-    select(PCI_DEVFN(3, 0), 4);
+    select_register(PCI_DEVFN(3, 0), 4);
     CHECK(in(0xcfe, 2) & PCI_STATUS_INTERRUPT);
     out(0xcfc, 2, PCI_COMMAND_NO_INTX);
     CHECK(!card.interrupting);
@@ -320,7 +320,7 @@ static void test_interrupts(void)
     pci_device_init(&card, &bus, PCI_DEVFN(3, 0), 0x10ec, 0x8139, 0x020000);
     pci_device_init(&second, &bus, PCI_DEVFN(7, 0), 0x10ec, 0x8139, 0x020000);
     card.config[PCI_INTERRUPT_PIN] = second.config[PCI_INTERRUPT_PIN] = 1; /* devices 3 and 7: both PIRQC */
-    select(PCI_DEVFN(1, 0), 0x60);
+    select_register(PCI_DEVFN(1, 0), 0x60);
     CHECK_EQ(in(0xcfc, 4), 0x80808080);
     pci_set_interrupt(&card, true);
     CHECK_EQ(isa_calls, 0);

@@ -111,6 +111,30 @@ static void alternating(void)
     close(fd);
 }
 
+/* Invalid instructions whose last byte changes: they become valid ones that change EAX from 5 to 6. */
+static void becomes_valid(void)
+{
+    static const struct {
+        u8 invalid[3], bytes, last;
+    } changes[] = {
+        {{0xff, 0xff}, 2, 0xc0},       /* INC EAX */
+        {{0x66, 0xff, 0xff}, 3, 0xc0}, /* INC AX */
+    };
+    u8 *code = map(NULL, PAGE, RWX);
+    for (u32 n = 0; n < sizeof changes / sizeof *changes; n++) {
+        memcpy(code, changes[n].invalid, changes[n].bytes);
+        code[changes[n].bytes] = 0xc3;
+        struct regs64 in = {.rsp = (u64)(u64[8]){0}};
+        run_until_fault64(code, &in);
+        check(caught64.signal == SIGILL && caught64.rip == (u64)code);
+        code[changes[n].bytes - 1] = changes[n].last;
+        u64 value = 5;
+        __asm__ volatile("call *%1" : "+a"(value) : "r"(code) : "memory", "cc");
+        check_eq(value, 6);
+    }
+    munmap(code, PAGE);
+}
+
 static void twice(void (*run)(void))
 {
     catch_faults64();
@@ -131,9 +155,15 @@ static void run_alternating(void)
     twice(alternating);
 }
 
+static void run_becomes_valid(void)
+{
+    twice(becomes_valid);
+}
+
 const struct test tests_code64[] = {
     {"code-patches-itself", run_self},
     {"code-mapped-twice", run_two_mappings},
     {"code-write-xor-execute", run_alternating},
+    {"code-becomes-valid", run_becomes_valid},
     {0},
 };
