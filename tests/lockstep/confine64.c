@@ -141,7 +141,8 @@ static void run(struct rig *rig, const struct state *in, struct state *out)
     set(rig, in);
     v->icount = 0;
     v->icount_limit = v->icount_soft = BUDGET;
-    while (v->icount < BUDGET && !v->halted)
+    v->pending = v->debug_trap = 0;
+    while (v->icount < BUDGET && !v->halted && !v->pending) /* POPF may set TF: nobody delivers the trap */
         if (!v->engine || translator_run(v) == EXIT_STEP) interp_step(v);
     fpu_park(v);
     *out = (struct state){.vector = (u8)((v->rip - MACHINE64_HANDLERS) / 16), .cr2 = v->cr2};
