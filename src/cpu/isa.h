@@ -27,7 +27,7 @@ enum treatment {
 /* The translator's emitters; src/translator/emitters.c has a function for each. */
 /* clang-format off */
 #define ISA_EMITTERS(X)                                                                                      \
-    X(lea) X(nothing) X(prefetch)                                                                                   \
+    X(lea) X(nothing) X(prefetch)                                                                            \
     X(push) X(pop) X(leave) X(cli) X(sti) X(cld) X(std) X(pushf) X(popf) X(rdtsc) X(rdtscp) X(jump) X(jcond) \
     X(jecxz) X(loop) X(call) X(ret) X(lods) X(stos) X(movs) X(scas) X(cmps) X(push_segment) X(pop_segment)   \
     X(mov_from_segment) X(mov_to_segment) X(mov_from_cr) X(bit_string) X(cmpxchg) X(ldmxcsr) X(swapgs)

@@ -132,13 +132,13 @@ static void plan_early(struct build *b, unsigned n)
 
 void loop_plan(struct build *b)
 {
-    bool flags = false, live_at_entry = b->live[0] && !plan_wants_parked(b);
+    bool loop = is_loop(b), early = b->loops && (!b->live[0] || plan_wants_parked(b)), flags = false;
     b->loop.count = b->early.count = 0;
-    for (unsigned n = 0; n < b->count && is_loop(b); n++)
+    for (unsigned n = 0; n < b->count && loop; n++)
         plan_for_loop(b, n);
-    for (unsigned n = 0; n < b->count && b->loops && !live_at_entry; n++) {
+    for (unsigned n = 0; n < b->count && early; n++) {
         if (flags && b->live[n]) plan_early(b, n);
-        flags |= b->insn[n].flags_written != 0;
+        flags |= b->insn[n].flags_written != 0; /* where they are live, they are in EFLAGS */
     }
 }
 
