@@ -422,8 +422,11 @@ u32 chardev_take(struct char_front *front, u16 *items, u32 count)
     pthread_mutex_lock(&c->lock);
     bool was_full = !in_room(front);
     while (n < count && front->head != front->tail) {
-        items[n] = front->in[front->head++ % CHAR_IN_ITEMS];
-        front->left -= items[n++] == CHAR_CLOSED;
+        u16 item = front->in[front->head % CHAR_IN_ITEMS];
+        if (n && front->answers && item == CHAR_CLOSED) break; /* until it is taken, answers are dropped */
+        front->head++;
+        front->left -= item == CHAR_CLOSED;
+        items[n++] = item;
     }
     bool work = was_full && in_room(front);
     pthread_mutex_unlock(&c->lock);

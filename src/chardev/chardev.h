@@ -158,7 +158,8 @@ u32 chardev_write(struct char_front *front, const u8 *bytes, u32 count);
 void chardev_write_all(struct char_front *front, const u8 *bytes, u32 count);
 /* Should output that finds no room wait for the reader? Not where the reader may never read. */
 bool chardev_keeps_all(const struct char_front *front);
-/* Up to `count` items. */
+/* Up to `count` items. A front end that answers gets the end of a client only when it asks again, because it has
+ * answered what came before by then. */
 u32 chardev_take(struct char_front *front, u16 *items, u32 count);
 /* Does the host I/O that needs no waiting. */
 void chardev_poll(struct char_front *front);

@@ -16,17 +16,8 @@ static void write_out(struct session *s)
     if (s->out_from == s->out_to) s->out_from = s->out_to = 0;
 }
 
-/* Has the client left, by what the session has taken of the input and not looked at yet? The next one may be there. */
-static bool has_left(const struct session *s)
-{
-    for (u32 n = s->from; n < s->to; n++)
-        if (s->items[n] == CHAR_CLOSED) return true;
-    return false;
-}
-
 void session_say(struct session *s, const char *text)
 {
-    if (has_left(s)) return;
     u32 bytes = (u32)strlen(text);
     if (s->out_from && s->out_to + bytes > s->out_capacity) {
         memmove(s->out, s->out + s->out_from, s->out_to - s->out_from);

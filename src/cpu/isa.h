@@ -71,10 +71,10 @@ enum isa_traits {
     ISA_ALIGNED = 1 << 22, /* with ISA_AVX: a memory operand must be aligned (SDM 2A table 2-21, type 1) */
     /* With ISA_AVX: VEX.W selects the size of a general register, or of memory that takes its place. */
     ISA_W_IS_SIZE = 1 << 23,
+    ISA_TRAPS_ITSELF = 1 << 24, /* the routine raises the trap of EFLAGS.TF itself (syscall.c) */
     /* A general register of 4 or 8 bytes that it writes and does not read gets a new value on every execution. All
      * SIMD instructions do that. */
     ISA_OVERWRITES = 1 << 26,
-    ISA_TRAPS_ITSELF = 1 << 24, /* the routine raises the trap of EFLAGS.TF itself (syscall.c) */
 };
 
 /* The state that allows a form. In any other state it raises #GP(0). */

@@ -104,8 +104,9 @@ void gpr_store(struct build *b, u8 reg, u8 from)
 /* A register of an address in 64-bit mode, in the host. r11 is left to checks. */
 static u8 address_register(struct build *b, u8 number, u8 other)
 {
+    if (number < 8) return host_gpr(number);
     u8 host = scratch_with(b, number);
-    if (number < 8 || (host != HOST_NONE && host != REG_TEMP)) return gpr_load(b, number, HOST_NONE);
+    if (host != HOST_NONE && host != REG_TEMP) return host;
     u8 to = scratch_choose(b, 1u << REG_TEMP | scratch_bit(other));
     host = gpr_load(b, number, to);
     if (host != to) emit_mov_rr64(&b->e, to, host);

@@ -290,6 +290,37 @@ static void test_detach(void)
     close_set();
 }
 
+static void take_later(struct char_front *char_front) {}
+
+/* A front end that takes its time to answer: what one client has asked is answered when the next one is there. */
+static void test_answers(void)
+{
+    enum { ITEMS = 64 };
+    u16 items[ITEMS];
+    open_set();
+    CHECK(add(0, "unix:%s/a,server=on,wait=off"));
+    CHECK(attach(front, 0));
+    front->front.input = take_later;
+    front->front.answers = true;
+    CHECK_EQ(chardevs_start(&set), 0);
+    int first = dial("a");
+    say(first, "ab");
+    close(first);
+    int second = dial("a");
+    say(second, "c");
+    await(&front->front.tail, 6); /* opened, a, b, closed, opened, c */
+    CHECK_EQ(chardev_take(&front->front, items, ITEMS), 3);
+    CHECK_EQ(items[2], 'b');
+    CHECK_EQ(put(front, "for the first"), 13); /* dropped */
+    CHECK_EQ(chardev_take(&front->front, items, ITEMS), 3);
+    CHECK_EQ(items[0], CHAR_CLOSED);
+    CHECK_EQ(items[2], 'c');
+    put(front, "for the second");
+    CHECK(hears(second, "for the second"));
+    close(second);
+    close_set();
+}
+
 static void test_pty(void)
 {
     char *colon;
@@ -356,6 +387,7 @@ int main(void)
     test_multiplexer();
     test_files();
     test_pty();
+    test_answers();
     test_detach();
     rmdir(folder);
     return check_report();
