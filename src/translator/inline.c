@@ -175,11 +175,7 @@ void emit_prefetch(struct build *b)
     } else if (!verify_prefetch(b, &at)) {
         return;
     }
-    emit_window_prefixes(&b->e, &at);
-    emit_rex(&b->e, false, 0, &at, 0, false);
-    emit8(&b->e, HOST_ESCAPE);
-    emit8(&b->e, i->opcode);
-    emit_modrm_mem(&b->e, i->modrm >> 3 & 7, &at);
+    emit_rm_0f(&b->e, 0, i->opcode, i->modrm >> 3 & 7, at);
 }
 
 static void step_if(struct build *b, u8 cc)
