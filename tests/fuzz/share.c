@@ -37,8 +37,10 @@ static void remove_all(void)
 /* The same files at the start of each input. */
 static void make_folder(void)
 {
-    if (path[sizeof(path) - 2] == 'X') {
+    static bool made; /* a name that mkdtemp() has chosen may also end in X */
+    if (!made) {
         if (!mkdtemp(path)) abort();
+        made = true;
         snprintf(secret, sizeof(secret), "%s.secret", path);
         atexit(remove_all);
     }
