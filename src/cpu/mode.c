@@ -146,7 +146,7 @@ static void reset_fpu(struct vcpu *v)
     v->fpu[FXSAVE_MXCSR] = 0x80;
     v->fpu[FXSAVE_MXCSR + 1] = 0x1f;
     v->xcr0 = XCR0_X87;
-    v->fpu_ymm = v->fpu_upper = false;
+    v->fpu_ymm = v->fpu_upper = v->fpu_zmm = false;
 }
 
 static void reset_registers(struct vcpu *v)
