@@ -353,8 +353,8 @@ static enum code_size code_to_decode(const u8 *bytes, unsigned available, enum c
     return size != CODE_64 && is_syscall(bytes, available) ? CODE_64 : size;
 }
 
-/* VEX.W or EVEX.W, if it has an effect. Outside 64-bit mode it selects no register of 64 bits (SDM 2, notes on VCVTSI2SD and
- * VPEXTRQ). */
+/* VEX.W or EVEX.W, if it has an effect. Outside 64-bit mode it selects no register of 64 bits (SDM 2, notes on
+ * VCVTSI2SD and VPEXTRQ). */
 static u8 effective_vex_w(const struct insn *i, const ZydisDecodedInstruction *z)
 {
     bool is_size = i->row->traits & ISA_W_IS_SIZE;

@@ -73,7 +73,8 @@ void exec_vmaskmov(struct vcpu *v, const struct insn *i)
 
 /* --- VGATHERDPS, VPSCATTERDD and the like (SDM 2C "VGATHERDPD", SDM 2D "VPSCATTERDD") --- */
 
-/* The mask of AVX2 is a vector register, of which the sign bits of elements count; that of AVX-512 is one of K1 to K7. */
+/* The mask of AVX2 is a vector register, of which the sign bits of elements count. That of AVX-512 is one of K1 to
+ * K7. */
 struct gather {
     unsigned vector, mask, index; /* registers; vector: of the elements */
     unsigned bytes;               /* of an element */
