@@ -72,12 +72,14 @@ _Static_assert(FX_ALL - FX_OPMASK == sizeof(((struct vcpu *)0)->fpu_shelter_zmm)
 
 /* An instruction for each of ZMM16 to ZMM31. */
 #define EACH_LATE(X)                                                                                         \
-    X("0", "16") X("1", "17") X("2", "18") X("3", "19") X("4", "20") X("5", "21") X("6", "22") X("7", "23")  \
-    X("8", "24") X("9", "25") X("a", "26") X("b", "27") X("c", "28") X("d", "29") X("e", "30") X("f", "31")
+    X("0", "16")                                                                                             \
+    X("1", "17")                                                                                             \
+    X("2", "18") X("3", "19") X("4", "20") X("5", "21") X("6", "22") X("7", "23") X("8", "24") X("9", "25")  \
+        X("a", "26") X("b", "27") X("c", "28") X("d", "29") X("e", "30") X("f", "31")
 
 static void zmm_save(u8 *to)
 {
-#define SAVE_MASK(n, number)     "kmovq %%k" number ", 0x" n "*8(%0)\n\t"
+#define SAVE_MASK(n, number)    "kmovq %%k" number ", 0x" n "*8(%0)\n\t"
 #define SAVE_UPPER(n, register) "vextracti64x4 $1, %%zmm" register ", 0x" n "0*2(%1)\n\t"
 #define SAVE(n, register)       "vmovdqu64 %%zmm" register ", 0x" n "0*4(%2)\n\t"
     __asm__ volatile(EACH_LOW(SAVE_MASK) EACH_LOW(SAVE_UPPER) EACH_HIGH(SAVE_UPPER) EACH_LATE(SAVE)
@@ -89,17 +91,30 @@ static void zmm_save(u8 *to)
 #undef SAVE
 }
 
+/* Is one of the upper halves of ZMM0 to ZMM15 not 0? Overwrites ZMM16 and K1. */
+static bool has_zmm_upper(const u8 *from)
+{
+    u64 any;
+#define UNITE(n, name) "vporq 0x" n "0*4(%1), %%zmm16, %%zmm16\n\t"
+    __asm__ volatile(
+        "vpxorq %%zmm16, %%zmm16, %%zmm16\n\t" EACH_LOW(UNITE) "vptestmq %%zmm16, %%zmm16, %%k1\n\t"
+                                                               "kmovq %%k1, %0"
+        : "=r"(any)
+        : "r"(from + AT_ZMM)
+        : "memory");
+#undef UNITE
+    return any;
+}
+
 /* The lower halves are loaded already, and the upper ones are 0. */
 static void zmm_load(const u8 *from)
 {
-    u64 any = 0;
-    for (unsigned at = AT_ZMM; at < AT_ZMM16; at += 8)
-        any |= *(const u64 *)(from + at);
-#define LOAD_MASK(n, number)     "kmovq 0x" n "*8(%0), %%k" number "\n\t"
+    bool upper = has_zmm_upper(from);
+#define LOAD_MASK(n, number)    "kmovq 0x" n "*8(%0), %%k" number "\n\t"
 #define LOAD_UPPER(n, register) "vinserti64x4 $1, 0x" n "0*2(%0), %%zmm" register ", %%zmm" register "\n\t"
 #define LOAD(n, register)       "vmovdqu64 0x" n "0*4(%1), %%zmm" register "\n\t"
     __asm__ volatile(EACH_LOW(LOAD_MASK) EACH_LATE(LOAD) : : "r"(from), "r"(from + AT_ZMM16) : "memory");
-    if (any) __asm__ volatile(EACH_LOW(LOAD_UPPER) EACH_HIGH(LOAD_UPPER) : : "r"(from + AT_ZMM) : "memory");
+    if (upper) __asm__ volatile(EACH_LOW(LOAD_UPPER) EACH_HIGH(LOAD_UPPER) : : "r"(from + AT_ZMM) : "memory");
 #undef LOAD_MASK
 #undef LOAD_UPPER
 #undef LOAD
@@ -363,6 +378,17 @@ bool fpu_error_pending(const struct vcpu *v)
         fsw = *(const u16 *)(v->fpu + FX_FSW);
     }
     return fsw & ~fcw & 0x3f; /* ES is equal to this only after the hardware has loaded the state */
+}
+
+u64 fpu_opmask(const struct vcpu *v, unsigned number)
+{
+    u64 live[8];
+    if (!v->fpu_live) return *(const u64 *)(v->fpu + FX_OPMASK + 8 * number);
+    if (v->fpu_sheltered) return *(const u64 *)(v->fpu_shelter_zmm + 8 * number);
+#define SAVE(n, name) "kmovq %%k" name ", 0x" n "*8(%0)\n\t"
+    __asm__ volatile(EACH_LOW(SAVE) : : "r"(live) : "memory");
+#undef SAVE
+    return live[number];
 }
 
 u32 fpu_mxcsr(const struct vcpu *v)

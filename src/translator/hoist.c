@@ -203,7 +203,7 @@ static void note_operand(struct build *b, unsigned n, struct values *values)
         const struct operand *o = &i->op[k];
         bool prefetched =
             i->row->emitter == EMITTER_prefetch && b->mode & MODE_WINDOW; /* verify_prefetch() */
-        if (o->kind == OPND_MEM && o->bytes <= 32 && (o->bytes || prefetched))
+        if (o->kind == OPND_MEM && o->bytes <= 32 && !i->mask && (o->bytes || prefetched))
             note(b, n, HOIST_OPERAND, address_of(values, i), o->bytes, o->written);
     }
 }
