@@ -63,7 +63,7 @@ struct state {
     u64 gpr[GPR_COUNT], rip, cr2, error;
     u32 eflags;
     u8 vector;
-    _Alignas(16) u8 fx[FX_YMM_END64];
+    _Alignas(16) u8 fx[FX_ALL];
 };
 
 static bool kernel, compat, unchecked;
@@ -129,7 +129,7 @@ static void set(struct rig *rig, const struct state *in)
     v->base64.fs = in->cr2; /* some address */
     if (compat) v->seg[SEG_FS].base = (u32)in->cr2;
     fpu_park(v);
-    memcpy(v->fpu, in->fx, FX_XMM_END64);
+    machine64_set_fx(v, in->fx);
     vcpu_update_mode(v);
 }
 
@@ -309,6 +309,23 @@ static void put_memory(struct program *p, unsigned reg, unsigned base, unsigned 
         if ((base & 7) == 4) put(p, 0x24);
         put_value(p, (u32)displacement(), 4);
     }
+}
+
+/* VMOVUPS or VMOVAPS of one of the 32 vector registers, of any length, with a mask. */
+static void put_evex_move(struct program *p)
+{
+    static const u8 opcodes[] = {0x10, 0x11, 0x28, 0x29};
+    u8 opcode = opcodes[random64_below(ARRAY_SIZE(opcodes))];
+    unsigned reg = (unsigned)random64_below(32), base = (unsigned)random64_below(16),
+             index = (unsigned)random64_below(16);
+    unsigned mask = random64_chance(30) ? 0 : (unsigned)random64_below(8);
+    bool zeroing = mask && !(opcode & 1) && random64_chance(30);
+    put(p, 0x62);
+    put(p, ((reg >> 3 & 1) << 7 | (index >> 3) << 6 | (base >> 3) << 5 | (reg >> 4) << 4) ^ 0xf1);
+    put(p, 0x7c);
+    put(p, (unsigned)zeroing << 7 | (unsigned)random64_below(3) << 5 | 8 | mask);
+    put(p, opcode);
+    put_memory(p, reg, base, index);
 }
 
 static void put_access(struct program *p)
@@ -583,6 +600,7 @@ static void generate(struct program *p, const struct rig *rig)
             put(p, 0xc0 | (unsigned)random64_below(64));
             break;
         case 4: put_string(p, rig); break;
+        case 5: (compat ? put_access : put_evex_move)(p); break;
         default: put_access(p); break;
         }
     }
@@ -601,7 +619,8 @@ static unsigned compare(const struct state *a, const struct state *b)
     unsigned count = memcmp(a->gpr, b->gpr, sizeof(a->gpr)) != 0;
     count += a->rip != b->rip || a->vector != b->vector || a->error != b->error ||
              (a->vector == 14 && a->cr2 != b->cr2);
-    count += memcmp(a->fx + FX_XMM, b->fx + FX_XMM, 16 * 16) != 0;
+    count += memcmp(a->fx + FX_XMM, b->fx + FX_XMM, FX_XMM_END64 - FX_XMM) ||
+             memcmp(a->fx + FX_YMM, b->fx + FX_YMM, FX_ALL - FX_YMM);
     return count + (memcmp(machines[0].rig->phys.ram + DATA_AT, machines[1].rig->phys.ram + DATA_AT,
                            ARRAY_SIZE(places) * DATA_BYTES) != 0);
 }
@@ -728,7 +747,7 @@ static void test_one(void)
                           (random64_chance(50) ? random64_below(PAGE_SIZE / 8) : random64_below(8)) * 8;
     in.cr2 = address(translator);
     if (!is_canonical(in.cr2)) in.cr2 = 0;
-    for (unsigned n = FX_XMM; n < FX_XMM + 16 * 16; n += 8)
+    for (unsigned n = FX_XMM; n < FX_ALL; n += 8)
         memcpy(in.fx + n, &(u64){random64()}, 8);
     memcpy(in.fx, "\x7f\x03", 2);
     memcpy(in.fx + FX_MXCSR, "\x80\x1f", 2);
@@ -779,9 +798,12 @@ int main(int argc, char **argv)
     build(&machines[0], interpreter);
     build(&machines[1], translator);
     translator->counters.events = &events;
+    enum { SSE_ALONE = 5000 }; /* the first programs run without AVX and AVX-512 */
     u64 n = 0, same = 0;
     for (; random_run_goes_on(&programs, n) && failures < 5; n++) {
         if (n == 200) put_canaries(translator->shadow.window);
+        for (unsigned k = 0; k < 2 && n == SSE_ALONE; k++)
+            machine64_extend(&machines[k].rig->vcpu);
         if (compat && n % 256 == 0) set_gs_base((u64)(uintptr_t)&canary);
         if (n % 16 == 15) change_page();
         if (n % 32 == 7) load_root();
