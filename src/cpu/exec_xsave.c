@@ -70,18 +70,31 @@ static u64 quad(const u8 *image, unsigned at)
     return *(const u64 *)(image + at);
 }
 
+/* Of a multiple of 64 bytes. */
 static bool is_zero(const u8 *image, unsigned from, unsigned end)
 {
-    for (unsigned at = from; at < end; at += 8)
-        if (quad(image, at)) return false;
+    for (const u64 *at = (const u64 *)(image + from); at < (const u64 *)(image + end); at += 8)
+        if (at[0] | at[1] | at[2] | at[3] | at[4] | at[5] | at[6] | at[7]) return false;
     return true;
+}
+
+/* From here on the host's string instructions are faster than a loop. */
+enum { LONG_COPY = 256 };
+
+static void clear(u8 *to, unsigned bytes)
+{
+    u64 count = bytes;
+    if (bytes >= LONG_COPY)
+        __asm__ volatile("rep stosb" : "+D"(to), "+c"(count) : "a"(0) : "memory");
+    else
+        for (unsigned at = 0; at < bytes; at += 8)
+            *(u64 *)(to + at) = 0;
 }
 
 /* Each quadword is read once. */
 static void copy_quads(u8 *to, const u8 *from, unsigned bytes)
 {
-    enum { LONG = 256 }; /* from here on the host's string instructions are faster */
-    if (bytes >= LONG) {
+    if (bytes >= LONG_COPY) {
         u64 count = bytes;
         __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(count) : : "memory");
         return;
@@ -136,19 +149,31 @@ struct region {
 /* At most this many regions hold the components and MXCSR. */
 #define MOST_REGIONS (4 + ARRAY_SIZE(extended))
 
+/* Add a region, or enlarge the last one. */
+static unsigned add_region(struct region *regions, unsigned count, unsigned from, unsigned end, unsigned at)
+{
+    struct region *last = count ? &regions[count - 1] : NULL;
+    if (last && last->end == from && last->at + (last->end - last->from) == at) {
+        last->end = end;
+        return count;
+    }
+    regions[count] = (struct region){from, end, at};
+    return count + 1;
+}
+
 /* They follow each other by address. `layout`: the components for which the area has room. */
 static unsigned regions_of(const struct vcpu *v, u64 components, bool mxcsr, u64 layout,
                            struct region *regions)
 {
     unsigned count = 0, at = FX_YMM;
-    if (components & XCR0_X87) regions[count++] = (struct region){FX_FCW, FX_MXCSR, FX_FCW};
-    if (mxcsr) regions[count++] = (struct region){FX_MXCSR, FX_ST, FX_MXCSR};
-    if (components & XCR0_X87) regions[count++] = (struct region){FX_ST, FX_XMM, FX_ST};
-    if (components & XCR0_SSE) regions[count++] = (struct region){FX_XMM, xmm_end(v), FX_XMM};
+    if (components & XCR0_X87) count = add_region(regions, count, FX_FCW, FX_MXCSR, FX_FCW);
+    if (mxcsr) count = add_region(regions, count, FX_MXCSR, FX_ST, FX_MXCSR);
+    if (components & XCR0_X87) count = add_region(regions, count, FX_ST, FX_XMM, FX_ST);
+    if (components & XCR0_SSE) count = add_region(regions, count, FX_XMM, xmm_end(v), FX_XMM);
     for (unsigned n = 0; n < ARRAY_SIZE(extended); n++) {
         const struct component *c = &extended[n];
         unsigned end = v->mode & MODE_CODE64 ? c->end : c->end32;
-        if ((components & c->bit) && end > c->from) regions[count++] = (struct region){c->from, end, at};
+        if ((components & c->bit) && end > c->from) count = add_region(regions, count, c->from, end, at);
         if (layout & c->bit) at += c->end - c->from;
     }
     return count;
@@ -266,8 +291,7 @@ static void initialize(struct vcpu *v, u64 components)
     struct region regions[MOST_REGIONS];
     unsigned count = regions_of(v, components, false, layout_of(0), regions);
     for (unsigned n = 0; n < count; n++)
-        for (unsigned at = regions[n].from; at < regions[n].end && regions[n].from != FX_FCW; at += 8)
-            *(u64 *)(image + at) = 0;
+        if (regions[n].from != FX_FCW) clear(image + regions[n].from, regions[n].end - regions[n].from);
 }
 
 void exec_xrstor(struct vcpu *v, const struct insn *i)
