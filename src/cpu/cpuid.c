@@ -336,22 +336,30 @@ static struct leaf leaf_cache(u32 subleaf)
     return subleaf < ARRAY_SIZE(caches) ? caches[subleaf] : (struct leaf){{0}};
 }
 
-/* Leaf 0Dh: the components of the extended state, and the bytes of XSAVE areas (SDM 1 13.2). As AVX is the only
- * component behind the header, an area has the same size in either format. */
+/* Bytes of an XSAVE area with these components (fxsave.h). */
+static u32 area_bytes(u64 components)
+{
+    return components & XCR0_AVX512 ? FX_ALL : components & XCR0_AVX ? FX_YMM_END64 : FX_YMM;
+}
+
+/* Leaf 0Dh: the components of the extended state, and the bytes of XSAVE areas (SDM 1 13.2). Components of AVX-512 come
+ * all or none, and with AVX, so an area has the same size in either format. */
 static struct leaf leaf_xsave(const struct vcpu *v, u32 subleaf)
 {
-    enum { AVX_COMPONENT = 2 };
-    u32 components = cpu_model_xcr0(v->model), all = components & XCR0_AVX ? FX_YMM_END64 : FX_YMM;
-    u32 enabled = v->xcr0 & XCR0_AVX ? FX_YMM_END64 : FX_YMM;
+    static const struct {
+        u32 bytes, offset;
+    } components[] = {
+        [2] = {FX_YMM_END64 - FX_YMM, FX_YMM},
+        [5] = {FX_ZMM - FX_OPMASK, FX_OPMASK},
+        [6] = {FX_ZMM16 - FX_ZMM, FX_ZMM},
+        [7] = {FX_ALL - FX_ZMM16, FX_ZMM16},
+    };
+    u32 all = cpu_model_xcr0(v->model), enabled = area_bytes(v->xcr0);
     if (!(v->model->f1_ecx & F1C_XSAVE)) return (struct leaf){{0}};
-    switch (subleaf) {
-    case 0: return (struct leaf){{components, enabled, all, 0}};
-    case 1: return (struct leaf){{v->model->xsave_eax, enabled, 0, 0}};
-    case AVX_COMPONENT:
-        if (components & XCR0_AVX) return (struct leaf){{FX_YMM_END64 - FX_YMM, FX_YMM, 0, 0}};
-        /* fallthrough */
-    default: return (struct leaf){{0}};
-    }
+    if (subleaf == 0) return (struct leaf){{all, enabled, area_bytes(all), 0}};
+    if (subleaf == 1) return (struct leaf){{v->model->xsave_eax, enabled, 0, 0}};
+    if (subleaf >= ARRAY_SIZE(components) || !(all & 1u << subleaf)) return (struct leaf){{0}};
+    return (struct leaf){{components[subleaf].bytes, components[subleaf].offset, 0, 0}};
 }
 
 u64 cpuid_crystal_hz(u64 tsc_hz)

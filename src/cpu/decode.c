@@ -139,6 +139,13 @@ static enum mask_rule mask_rule_of(const ZydisDecodedInstruction *z)
 {
     if (z->meta.category == ZYDIS_CATEGORY_COMPRESS || z->meta.category == ZYDIS_CATEGORY_EXPAND)
         return MASK_PACKED;
+    switch (
+        z->mnemonic) { /* Zydis has another class for these. An element of their result needs several of the operand */
+    case ZYDIS_MNEMONIC_VDBPSADBW:
+    case ZYDIS_MNEMONIC_VGF2P8AFFINEQB:
+    case ZYDIS_MNEMONIC_VGF2P8AFFINEINVQB: return MASK_ALL;
+    default: break;
+    }
     switch (z->meta.exception_class) {
     case ZYDIS_EXCEPTION_CLASS_E1NF:
     case ZYDIS_EXCEPTION_CLASS_E2NF:
