@@ -7,11 +7,12 @@
  * shelters the FPU state. In between page tables change, with INVLPG or a load of CR3, and other PCIDs and another root
  * with the same pages are loaded, which keep what the PCID has cached if it may be kept.
  *
- *     confine64 [--seed N] [--count N] [--kernel | --compat | --unchecked]
+ *     confine64 [--seed N] [--count N] [--kernel | --compat | --unchecked] [--avx]
  *
  * With --kernel the code runs at CPL 0, where it has no window. With --compat it is 32-bit code in compatibility mode,
  * and the host's GS base, which the operands of that code name, is not 0 at first. With --unchecked, instructions go on
- * to use the window however often they fault there; else most of them soon do not (translator/checked.h).
+ * to use the window however often they fault there; else most of them soon do not (translator/checked.h). With --avx the
+ * guest has enabled AVX and AVX-512, as far as the host has them, and its code has masked moves.
  */
 #include "machine64.h"
 #include "random64.h"
@@ -66,7 +67,7 @@ struct state {
     _Alignas(16) u8 fx[FX_ALL];
 };
 
-static bool kernel, compat, unchecked;
+static bool kernel, compat, unchecked, avx;
 
 /* --- the guest --- */
 
@@ -112,6 +113,7 @@ static void build(struct machine *m, struct rig *rig)
     phys_write_bytes(phys, OTHER_PML4_AT, phys->ram + MACHINE64_PML4, PAGE_SIZE);
     machine64_tables(phys);
     machine64_reset(&rig->vcpu, CR4_PCIDE);
+    if (avx) machine64_extend(&rig->vcpu);
 }
 
 static void set(struct rig *rig, const struct state *in)
@@ -600,7 +602,7 @@ static void generate(struct program *p, const struct rig *rig)
             put(p, 0xc0 | (unsigned)random64_below(64));
             break;
         case 4: put_string(p, rig); break;
-        case 5: (compat ? put_access : put_evex_move)(p); break;
+        case 5: (avx && !compat ? put_evex_move : put_access)(p); break;
         default: put_access(p); break;
         }
     }
@@ -747,7 +749,9 @@ static void test_one(void)
                           (random64_chance(50) ? random64_below(PAGE_SIZE / 8) : random64_below(8)) * 8;
     in.cr2 = address(translator);
     if (!is_canonical(in.cr2)) in.cr2 = 0;
-    for (unsigned n = FX_XMM; n < FX_ALL; n += 8)
+    for (unsigned n = FX_XMM; n < FX_XMM_END64; n += 8)
+        memcpy(in.fx + n, &(u64){random64()}, 8);
+    for (unsigned n = FX_YMM; n < FX_ALL && avx; n += 8)
         memcpy(in.fx + n, &(u64){random64()}, 8);
     memcpy(in.fx, "\x7f\x03", 2);
     memcpy(in.fx + FX_MXCSR, "\x80\x1f", 2);
@@ -783,6 +787,7 @@ int main(int argc, char **argv)
     const struct own_option own[] = {{.name = "kernel", .flag = &kernel},
                                      {.name = "compat", .flag = &compat},
                                      {.name = "unchecked", .flag = &unchecked},
+                                     {.name = "avx", .flag = &avx},
                                      {0}};
     struct random_run programs = {.seed = 1, .count = 20000};
     if (!random_run_parse(&programs, own, argc, argv)) return 2;
@@ -798,12 +803,9 @@ int main(int argc, char **argv)
     build(&machines[0], interpreter);
     build(&machines[1], translator);
     translator->counters.events = &events;
-    enum { SSE_ALONE = 5000 }; /* the first programs run without AVX and AVX-512 */
     u64 n = 0, same = 0;
     for (; random_run_goes_on(&programs, n) && failures < 5; n++) {
         if (n == 200) put_canaries(translator->shadow.window);
-        for (unsigned k = 0; k < 2 && n == SSE_ALONE; k++)
-            machine64_extend(&machines[k].rig->vcpu);
         if (compat && n % 256 == 0) set_gs_base((u64)(uintptr_t)&canary);
         if (n % 16 == 15) change_page();
         if (n % 32 == 7) load_root();

@@ -91,6 +91,7 @@ static unsigned put_evex(u8 *to)
     /* There are three lengths. Where B selects a rounding, there are four. */
     if ((p2 & LL) == LL && !(p2 & B)) p2 ^= (u8)(random64_chance(50) ? LL : LL / 3);
     if (random64_chance(40)) p1 |= NO_VVVV;
+    if (random64_chance(50)) p1 = (u8)((p1 & ~PP) | PP_66); /* which most have */
     to[0] = 0x62;
     to[1] = (u8)(p0 | (1 + random64_below(3)));
     to[2] = p1;
@@ -128,7 +129,7 @@ bool generate64(const struct rig *rig, struct test64 *t)
 {
     static ZydisDecoder decoder;
     bool zmm = cpu_model_xcr0(rig->vcpu.model) & XCR0_AVX512;
-    unsigned n = 0, vex = 35, with_zmm = zmm ? 30 : 0;
+    unsigned n = 0, vex = 35, with_zmm = zmm ? 45 : 0;
     *t = (struct test64){0};
     if (random64_chance(15)) t->bytes[n++] = 0x66;
     if (random64_chance(8)) t->bytes[n++] = 0x67;
