@@ -229,6 +229,7 @@ static __attribute__((constructor)) void complete_models(void)
     __get_cpuid(0x80000001, &a, &b, &x1_ecx, &unused);
     __get_cpuid(0x80000007, &a, &b, &c, &x7_edx); /* the guest's TSC is the host's */
     bool cvtpi2ps_waits = host_cvtpi2ps_waits(), sha_is_aligned = (f7_ebx & F7B_SHA) && host_sha_is_aligned();
+    bool unused_is_aligned = (f7_ebx & F7B_AVX512F) && host_unused_is_aligned();
     for (unsigned i = 0; i < ARRAY_SIZE(models); i++)
         if (models[i].base) inherit(&models[i].model, cpu_model_find(models[i].base));
     for (unsigned i = 0; i < ARRAY_SIZE(models); i++) {
@@ -244,6 +245,7 @@ static __attribute__((constructor)) void complete_models(void)
         m->x7_edx &= x7_edx;
         m->cvtpi2ps_waits = cvtpi2ps_waits;
         m->sha_is_aligned = sha_is_aligned;
+        m->unused_is_aligned = unused_is_aligned;
         /* Kernels trust an invariant TSC without checking it if this register exists. */
         if (!(m->x7_edx & X7D_INVARIANT_TSC)) m->f7_ebx &= ~(u32)F7B_TSC_ADJUST;
         if (m->is_level) m->lacks = first_lost(&before, m);

@@ -119,6 +119,9 @@ struct cpu_model {
     /* Misaligned memory operands of the SHA instructions raise #GP on Intel's CPUs (SDM 2A table 2-21, type 4), and not
      * on AMD's. */
     bool sha_is_aligned;
+    /* Misaligned operands of VMOVDQA64 and its kin raise #GP even if the writemask selects nothing of them. AMD's CPUs of
+     * 2024 (family 1Ah) raise none. */
+    bool unused_is_aligned;
 };
 
 /* The family in the signature of leaf 1, with the extended family added. */

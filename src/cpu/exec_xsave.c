@@ -327,8 +327,8 @@ static u64 delta_at(const struct vcpu *v, u64 linear, bool write)
     return (write ? v->write_table : v->read_table)[linear >> PAGE_SHIFT];
 }
 
-/* Where an area in plain RAM is on the host: one page or two. The bytes from `split` on are at part[1] + their offset, so
- * that each part has the same offsets. */
+/* Where an area in plain RAM is on the host: in one page or two. The bytes from `split` on are at part[1] + their
+ * offset, so both parts have the same offsets. */
 struct plain_area {
     u8 *part[2];
     unsigned split;

@@ -74,8 +74,10 @@ _Static_assert(FX_ALL - FX_OPMASK == sizeof(((struct vcpu *)0)->fpu_shelter_zmm)
 #define EACH_LATE(X)                                                                                         \
     X("0", "16")                                                                                             \
     X("1", "17")                                                                                             \
-    X("2", "18") X("3", "19") X("4", "20") X("5", "21") X("6", "22") X("7", "23") X("8", "24") X("9", "25")  \
-        X("a", "26") X("b", "27") X("c", "28") X("d", "29") X("e", "30") X("f", "31")
+    X("2", "18")                                                                                             \
+    X("3", "19")                                                                                             \
+    X("4", "20") X("5", "21") X("6", "22") X("7", "23") X("8", "24") X("9", "25") X("a", "26") X("b", "27")  \
+        X("c", "28") X("d", "29") X("e", "30") X("f", "31")
 
 static void zmm_save(u8 *to)
 {
@@ -361,6 +363,16 @@ void fpu_try_sha(u64 *resume)
 {
     static _Alignas(16) const u8 operand[32];
     __asm__ volatile("lea 1f(%%rip), %%rax\n\tmov %%rax, %0\n\tsha256msg1 1+%1, %%xmm0\n1:"
+                     : "=m"(*resume)
+                     : "m"(operand)
+                     : "rax");
+}
+
+void fpu_try_unused(u64 *resume)
+{
+    static _Alignas(64) const u8 operand[128];
+    __asm__ volatile("lea 1f(%%rip), %%rax\n\tmov %%rax, %0\n\tkxorq %%k1, %%k1, %%k1\n\t"
+                     "vmovdqa64 1+%1, %%zmm0%{%%k1%}\n1:\tvzeroupper"
                      : "=m"(*resume)
                      : "m"(operand)
                      : "rax");

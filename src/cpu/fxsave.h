@@ -28,8 +28,8 @@ enum fxsave_layout {
     FX_YMM = 576, /* bits 255 to 128 of each YMM register */
     FX_YMM_END = 704,
     FX_YMM_END64 = 832,
-    FX_OPMASK = 832, /* K0 to K7 */
-    FX_ZMM = 896,    /* bits 511 to 256 of ZMM0 to ZMM15 */
+    FX_OPMASK = 832,   /* K0 to K7 */
+    FX_ZMM = 896,      /* bits 511 to 256 of ZMM0 to ZMM15 */
     FX_ZMM_END = 1152, /* of the 8 registers of 32-bit mode */
     FX_ZMM_END64 = 1408,
     FX_ZMM16 = 1408, /* ZMM16 to ZMM31 */

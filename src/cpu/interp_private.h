@@ -61,5 +61,6 @@ void fpu_extend(struct vcpu *v);
  * with a misaligned operand. *resume is the address behind it. The guest's state must not be live. */
 void fpu_try_cvtpi2ps(u64 *resume);
 void fpu_try_sha(u64 *resume);
+void fpu_try_unused(u64 *resume);
 
 #endif

@@ -258,8 +258,8 @@ static void prepare_masked(struct vcpu *v, const struct insn *i, const struct op
 static void prepare_memory(struct vcpu *v, const struct insn *i, const struct operand *o, u64 address,
                            u8 *bounce)
 {
-    /* A misaligned operand of which nothing is accessed raises no #GP. */
-    if (is_aligned(v->model, i, o) && !(i->mask && !elements_of_mask(v, i, o)))
+    bool unused = i->mask && !v->model->unused_is_aligned && !elements_of_mask(v, i, o);
+    if (is_aligned(v->model, i, o) && !unused)
         mem_check_aligned(v, i->mem_seg, address, o->bytes, o->bytes, o->written);
     if (i->mask) {
         prepare_masked(v, i, o, address, bounce);

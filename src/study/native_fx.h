@@ -11,8 +11,8 @@
 /* The first word of an XSAVE area's header. */
 enum { XSTATE_BV = FX_BYTES };
 
-/* The components in the XSAVE area of a signal's frame, as bits of XCR0; the others are in their initial state. 0: it has
- * no such area. Its format is the standard one. Linux marks it in the last bytes of the FXSAVE image (struct
+/* The components in the XSAVE area of a signal's frame, as bits of XCR0; the others are in their initial state. 0: it
+ * has no such area. Its format is the standard one. Linux marks it in the last bytes of the FXSAVE image (struct
  * _fpx_sw_bytes). */
 static inline u32 native_components(const u8 *frame)
 {

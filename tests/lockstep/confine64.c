@@ -11,8 +11,8 @@
  *
  * With --kernel the code runs at CPL 0, where it has no window. With --compat it is 32-bit code in compatibility mode,
  * and the host's GS base, which the operands of that code name, is not 0 at first. With --unchecked, instructions go on
- * to use the window however often they fault there; else most of them soon do not (translator/checked.h). With --avx the
- * guest has enabled AVX and AVX-512, as far as the host has them, and its code has masked moves.
+ * to use the window however often they fault there; else most of them soon do not (translator/checked.h). With --avx
+ * the guest has enabled AVX and AVX-512, as far as the host has them, and its code has masked moves.
  */
 #include "machine64.h"
 #include "random64.h"

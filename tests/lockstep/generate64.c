@@ -74,7 +74,7 @@ static unsigned put_vex_mask(u8 *to)
     return 5;
 }
 
-/* Any map, registers, length, prefix and mask, and a ModRM byte, where gathers and scatters need a SIB byte behind it. */
+/* Any map, registers, length, prefix and mask, and a ModRM byte, where gathers and scatters need a SIB byte behind. */
 static unsigned put_evex(u8 *to)
 {
     enum { MAP = 7, ALWAYS_0 = 8 };
@@ -226,8 +226,8 @@ static void aim_gather(const struct test64 *t, struct state64 *in)
         memcpy(vector_at(in, index, 8 * (unsigned)random64_below(8)), &(u32){(u32)random64()}, 4);
 }
 
-/* Masks with about half of their bits, with few in the lowest byte, and with all. Of ZMM0 to ZMM15 the upper halves, and
- * all of the others; some are 0. */
+/* Masks with about half of their bits, with few in the lowest byte, and with all. Of ZMM0 to ZMM15 the upper halves,
+ * and all of the others; some are 0. */
 static void randomize_zmm(u8 *fx)
 {
     for (unsigned n = FX_OPMASK; n < FX_ZMM; n += 8) {

@@ -45,8 +45,8 @@ static const int greg_of[GPR_COUNT] = {13 /* REG_RAX */,
                                        7 /* R8 to R15 */};
 enum { GREG_RIP = 16, GREG_EFLAGS = 17, GREG_TRAPNO = 20 };
 
-/* The components that FXSAVE does not have: where state64.fx has them, and where this CPU's XSAVE has them. Intel's CPUs
- * have those of AVX-512 at other offsets than AMD's. */
+/* The components that FXSAVE does not have: where state64.fx has them, and where this CPU's XSAVE has them. Intel's
+ * CPUs have those of AVX-512 at other offsets than AMD's. */
 static struct component {
     u16 number, at, bytes;
     u16 native_at; /* 0: the guest has no such component */
