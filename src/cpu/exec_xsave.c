@@ -30,7 +30,8 @@
 #include "mode.h"
 
 enum xsave_header { XSTATE_BV = 512, XCOMP_BV = 520, HEADER_RESERVED = 528, HEADER_END = 576 };
-#define COMPACTED (1ull << 63)
+#define COMPACTED   (1ull << 63)
+#define PIECE_MXCSR (1u << 31) /* no component of its own */
 enum { FCW_INITIAL = 0x37f, MXCSR_INITIAL = 0x1f80, AREA_ALIGNMENT = 64 };
 
 static void check_enabled(struct vcpu *v)
@@ -53,17 +54,22 @@ static u64 begin(struct vcpu *v, const struct insn *i, u64 *address)
     return asked_for(v);
 }
 
-/* The components behind the header, in the order of addresses. */
-struct component {
-    u64 bit;
-    unsigned from, end, end32; /* in the image, which has the standard format; end32: outside 64-bit mode */
-};
-static const struct component extended[] = {
+/* The pieces of the state in the order of addresses in the image, which has the standard format. Outside 64-bit mode a
+ * piece ends at end32. */
+static const struct piece {
+    u32 component; /* its bit */
+    u16 from, end, end32;
+} pieces[] = {
+    {XCR0_X87, FX_FCW, FX_MXCSR, FX_MXCSR},
+    {PIECE_MXCSR, FX_MXCSR, FX_ST, FX_ST},
+    {XCR0_X87, FX_ST, FX_XMM, FX_XMM},
+    {XCR0_SSE, FX_XMM, FX_XMM_END64, FX_XMM_END},
     {XCR0_AVX, FX_YMM, FX_YMM_END64, FX_YMM_END},
     {XCR0_OPMASK, FX_OPMASK, FX_ZMM, FX_ZMM},
     {XCR0_ZMM, FX_ZMM, FX_ZMM_END64, FX_ZMM_END},
     {XCR0_ZMM16, FX_ZMM16, FX_ALL, FX_ZMM16},
 };
+enum { EXTENDED = 4 }; /* the first piece behind the header */
 
 static u64 quad(const u8 *image, unsigned at)
 {
@@ -126,20 +132,15 @@ static u64 in_use(const struct vcpu *v, const u8 *image)
     bool all = vcpu_long_mode(v);
     bool sse = !is_zero(image, FX_XMM, all ? FX_XMM_END64 : FX_XMM_END);
     u64 used = (x87 ? XCR0_X87 : 0) | (sse ? XCR0_SSE : 0);
-    for (unsigned n = 0; n < ARRAY_SIZE(extended); n++) {
-        const struct component *c = &extended[n];
-        bool has = c->bit == XCR0_AVX ? v->fpu_ymm && v->fpu_upper : v->fpu_zmm;
-        if (has && !is_zero(image, c->from, all ? c->end : c->end32)) used |= c->bit;
+    for (unsigned n = EXTENDED; n < ARRAY_SIZE(pieces); n++) {
+        const struct piece *p = &pieces[n];
+        bool has = p->component == XCR0_AVX ? v->fpu_ymm && v->fpu_upper : v->fpu_zmm;
+        if (has && !is_zero(image, p->from, all ? p->end : p->end32)) used |= p->component;
     }
     return used;
 }
 
 /* --- the regions of an area --- */
-
-static unsigned xmm_end(const struct vcpu *v)
-{
-    return v->mode & MODE_CODE64 ? FX_XMM_END64 : FX_XMM_END;
-}
 
 struct region {
     unsigned from, end; /* in the image */
@@ -147,34 +148,25 @@ struct region {
 };
 
 /* At most this many regions hold the components and MXCSR. */
-#define MOST_REGIONS (4 + ARRAY_SIZE(extended))
+#define MOST_REGIONS ARRAY_SIZE(pieces)
 
-/* Add a region, or enlarge the last one. */
-static unsigned add_region(struct region *regions, unsigned count, unsigned from, unsigned end, unsigned at)
-{
-    struct region *last = count ? &regions[count - 1] : NULL;
-    if (last && last->end == from && last->at + (last->end - last->from) == at) {
-        last->end = end;
-        return count;
-    }
-    regions[count] = (struct region){from, end, at};
-    return count + 1;
-}
-
-/* They follow each other by address. `layout`: the components for which the area has room. */
+/* They follow each other by address; neighbours are one. `layout`: the components for which the area has room. */
 static unsigned regions_of(const struct vcpu *v, u64 components, bool mxcsr, u64 layout,
                            struct region *regions)
 {
-    unsigned count = 0, at = FX_YMM;
-    if (components & XCR0_X87) count = add_region(regions, count, FX_FCW, FX_MXCSR, FX_FCW);
-    if (mxcsr) count = add_region(regions, count, FX_MXCSR, FX_ST, FX_MXCSR);
-    if (components & XCR0_X87) count = add_region(regions, count, FX_ST, FX_XMM, FX_ST);
-    if (components & XCR0_SSE) count = add_region(regions, count, FX_XMM, xmm_end(v), FX_XMM);
-    for (unsigned n = 0; n < ARRAY_SIZE(extended); n++) {
-        const struct component *c = &extended[n];
-        unsigned end = v->mode & MODE_CODE64 ? c->end : c->end32;
-        if ((components & c->bit) && end > c->from) count = add_region(regions, count, c->from, end, at);
-        if (layout & c->bit) at += c->end - c->from;
+    u64 wanted = components | (mxcsr ? PIECE_MXCSR : 0), room = layout | XCR0_X87 | XCR0_SSE | PIECE_MXCSR;
+    bool code64 = v->mode & MODE_CODE64;
+    unsigned count = 0, missing = 0; /* bytes that the area has less than the image up to here */
+    for (const struct piece *p = pieces; p < pieces + ARRAY_SIZE(pieces); p++) {
+        unsigned end = code64 ? p->end : p->end32, at = p->from - missing;
+        if ((wanted & p->component) && end > p->from) {
+            struct region *last = regions + count - 1;
+            if (count && last->end == p->from && last->at + (last->end - last->from) == at)
+                last->end = end;
+            else
+                regions[count++] = (struct region){p->from, end, at};
+        }
+        if (!(room & p->component)) missing += p->end - p->from;
     }
     return count;
 }
@@ -289,6 +281,7 @@ static void initialize(struct vcpu *v, u64 components)
         *(u16 *)(image + FX_FCW) = FCW_INITIAL;
     }
     struct region regions[MOST_REGIONS];
+    if (!components) return;
     unsigned count = regions_of(v, components, false, layout_of(0), regions);
     for (unsigned n = 0; n < count; n++)
         if (regions[n].from != FX_FCW) clear(image + regions[n].from, regions[n].end - regions[n].from);
