@@ -105,7 +105,15 @@ struct fault {
 };
 
 /* XCR0 and the bitmaps of XSAVE areas: components of the extended state (SDM 1 13.1). */
-enum xcr0 { XCR0_X87 = 1 << 0, XCR0_SSE = 1 << 1, XCR0_AVX = 1 << 2 };
+enum xcr0 {
+    XCR0_X87 = 1 << 0,
+    XCR0_SSE = 1 << 1,
+    XCR0_AVX = 1 << 2,
+    XCR0_OPMASK = 1 << 5, /* K0 to K7 */
+    XCR0_ZMM = 1 << 6,    /* bits 511 to 256 of ZMM0 to ZMM15 */
+    XCR0_ZMM16 = 1 << 7,  /* ZMM16 to ZMM31 */
+    XCR0_AVX512 = XCR0_OPMASK | XCR0_ZMM | XCR0_ZMM16,
+};
 
 /* IA32_APIC_BASE, bits below the base */
 enum { APIC_BASE_BSP = 1 << 8, APIC_BASE_ENABLED = 1 << 11 };

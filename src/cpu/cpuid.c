@@ -6,7 +6,7 @@
  *   SMAP             Linux would use it, and the rights to user pages would depend on EFLAGS.AC. No shadow entry
  *                    could grant them: each access of the kernel to user memory would need a walk. With two sets
  *                    of supervisor views, one for each AC, every change of a page table would cost twice
- *   AVX-512, AMX     their state is not kept
+ *   AMX              its state is not kept
  *   XSAVES           no supervisor state is there to be saved
  *   MONITOR, performance monitoring, 3DNow!
  *
@@ -32,6 +32,11 @@
     (F7B_TSC_ADJUST | F7B_BMI1 | F7B_AVX2 | F7B_FDP_EXCPTN_ONLY | F7B_SMEP | F7B_BMI2 | F7B_ERMS |           \
      F7B_NO_FPU_CS_DS | F7B_RDSEED | F7B_ADX | F7B_SHA)
 #define MAX_F7_ECX (F7C_UMIP | F7C_GFNI | F7C_VAES | F7C_VPCLMULQDQ)
+/* What every CPU of this kind has since the first server with it, and what came later. */
+#define AVX512_BASE (u32)(F7B_AVX512F | F7B_AVX512DQ | F7B_AVX512CD | F7B_AVX512BW | F7B_AVX512VL)
+#define AVX512_EBX  (AVX512_BASE | F7B_AVX512IFMA)
+#define AVX512_ECX                                                                                           \
+    (F7C_AVX512VBMI | F7C_AVX512VBMI2 | F7C_AVX512VNNI | F7C_AVX512BITALG | F7C_AVX512VPOPCNTDQ)
 
 /* What is new with x86-64. */
 #define X86_64_X1_EDX (X1D_SYSCALL | X1D_NX | X1D_LM)
@@ -41,8 +46,8 @@
 
 /* Features with instructions that run on the host: exposed only if the host has them. Ringer implements all others. */
 #define HOST_F1_EDX (F1D_CX8 | F1D_CMOV | F1D_CLFSH | F1D_MMX | F1D_FXSR | F1D_SSE | F1D_SSE2)
-#define HOST_F7_EBX (MAX_F7_EBX & ~(u32)(F7B_SMEP | F7B_TSC_ADJUST))
-#define HOST_F7_ECX (MAX_F7_ECX & ~(u32)F7C_UMIP)
+#define HOST_F7_EBX ((MAX_F7_EBX | AVX512_EBX) & ~(u32)(F7B_SMEP | F7B_TSC_ADJUST))
+#define HOST_F7_ECX ((MAX_F7_ECX | AVX512_ECX) & ~(u32)F7C_UMIP)
 /* Those with VEX, which need the host's YMM registers. */
 #define AVX_F1_ECX (F1C_AVX | F1C_F16C | F1C_FMA)
 #define AVX_F7_ECX (F7C_VAES | F7C_VPCLMULQDQ)
@@ -137,7 +142,8 @@ static struct {
     {"max",
      {.name = "max64",
       .f1_ecx = F1C_CX16 | F1C_PCID,
-      .f7_ebx = F7B_FSGSBASE | F7B_INVPCID,
+      .f7_ebx = F7B_FSGSBASE | F7B_INVPCID | AVX512_EBX,
+      .f7_ecx = AVX512_ECX,
       .x1_edx = X86_64_X1_EDX | X1D_PAGE1GB,
       .x1_ecx = X1C_LAHF,
       .maxphyaddr = 40}},
@@ -169,13 +175,13 @@ static void inherit(struct cpu_model *m, const struct cpu_model *base)
 #undef DEFAULT
 }
 
-/* Do the host's CPU and kernel have AVX and its state (SDM 1 14.3)? `f1_ecx`: of the host's leaf 1. */
-static bool host_has_avx(u32 f1_ecx)
+/* Do the host's CPU and kernel have AVX and this state (SDM 1 14.3, 15.2)? `f1_ecx`: of the host's leaf 1. */
+static bool host_has_avx(u32 f1_ecx, u32 state)
 {
     u32 xcr0, high;
     if ((f1_ecx & (F1C_OSXSAVE | F1C_AVX)) != (F1C_OSXSAVE | F1C_AVX)) return false;
     __asm__("xgetbv" : "=a"(xcr0), "=d"(high) : "c"(0));
-    return (xcr0 & (XCR0_SSE | XCR0_AVX)) == (XCR0_SSE | XCR0_AVX);
+    return (xcr0 & state) == state;
 }
 
 /* The first feature that `before` has and `after` has not, of those that levels of x86-64 are made of. */
@@ -210,7 +216,12 @@ static __attribute__((constructor)) void complete_models(void)
     u32 a, b, f1_edx = 0, f1_ecx = 0, f7_ebx = 0, f7_ecx = 0, f7_edx = 0, x1_ecx = 0, x7_edx = 0, c, unused;
     __get_cpuid(1, &a, &b, &f1_ecx, &f1_edx);
     __get_cpuid_count(7, 0, &a, &f7_ebx, &f7_ecx, &f7_edx);
-    if (!host_has_avx(f1_ecx)) {
+    bool zmm = host_has_avx(f1_ecx, XCR0_SSE | XCR0_AVX | XCR0_AVX512);
+    if (!zmm || (f7_ebx & AVX512_BASE) != AVX512_BASE) {
+        f7_ebx &= ~AVX512_EBX;
+        f7_ecx &= ~(u32)AVX512_ECX;
+    }
+    if (!host_has_avx(f1_ecx, XCR0_SSE | XCR0_AVX)) {
         f1_ecx &= ~(u32)AVX_F1_ECX;
         f7_ebx &= ~(u32)F7B_AVX2;
         f7_ecx &= ~(u32)AVX_F7_ECX;
@@ -218,6 +229,7 @@ static __attribute__((constructor)) void complete_models(void)
     __get_cpuid(0x80000001, &a, &b, &x1_ecx, &unused);
     __get_cpuid(0x80000007, &a, &b, &c, &x7_edx); /* the guest's TSC is the host's */
     bool cvtpi2ps_waits = host_cvtpi2ps_waits(), sha_is_aligned = (f7_ebx & F7B_SHA) && host_sha_is_aligned();
+    bool unused_is_aligned = (f7_ebx & F7B_AVX512F) && host_unused_is_aligned();
     for (unsigned i = 0; i < ARRAY_SIZE(models); i++)
         if (models[i].base) inherit(&models[i].model, cpu_model_find(models[i].base));
     for (unsigned i = 0; i < ARRAY_SIZE(models); i++) {
@@ -233,6 +245,7 @@ static __attribute__((constructor)) void complete_models(void)
         m->x7_edx &= x7_edx;
         m->cvtpi2ps_waits = cvtpi2ps_waits;
         m->sha_is_aligned = sha_is_aligned;
+        m->unused_is_aligned = unused_is_aligned;
         /* Kernels trust an invariant TSC without checking it if this register exists. */
         if (!(m->x7_edx & X7D_INVARIANT_TSC)) m->f7_ebx &= ~(u32)F7B_TSC_ADJUST;
         if (m->is_level) m->lacks = first_lost(&before, m);
@@ -276,7 +289,8 @@ u32 cpu_model_cr4(const struct cpu_model *model)
 
 u32 cpu_model_xcr0(const struct cpu_model *model)
 {
-    return XCR0_X87 | XCR0_SSE | (model->f1_ecx & F1C_AVX ? XCR0_AVX : 0);
+    return XCR0_X87 | XCR0_SSE | (model->f1_ecx & F1C_AVX ? XCR0_AVX : 0) |
+           (model->f7_ebx & F7B_AVX512F ? XCR0_AVX512 : 0);
 }
 
 /* EAX EBX ECX EDX of one leaf. */
@@ -324,22 +338,30 @@ static struct leaf leaf_cache(u32 subleaf)
     return subleaf < ARRAY_SIZE(caches) ? caches[subleaf] : (struct leaf){{0}};
 }
 
-/* Leaf 0Dh: the components of the extended state, and the bytes of XSAVE areas (SDM 1 13.2). As AVX is the only
- * component behind the header, an area has the same size in either format. */
+/* Bytes of an XSAVE area with these components (fxsave.h). */
+static u32 area_bytes(u64 components)
+{
+    return components & XCR0_AVX512 ? FX_ALL : components & XCR0_AVX ? FX_YMM_END64 : FX_YMM;
+}
+
+/* Leaf 0Dh: the components of the extended state, and the bytes of XSAVE areas (SDM 1 13.2). Components of AVX-512 come
+ * all or none, and with AVX, so an area has the same size in either format. */
 static struct leaf leaf_xsave(const struct vcpu *v, u32 subleaf)
 {
-    enum { AVX_COMPONENT = 2 };
-    u32 components = cpu_model_xcr0(v->model), all = components & XCR0_AVX ? FX_YMM_END64 : FX_YMM;
-    u32 enabled = v->xcr0 & XCR0_AVX ? FX_YMM_END64 : FX_YMM;
+    static const struct {
+        u32 bytes, offset;
+    } components[] = {
+        [2] = {FX_YMM_END64 - FX_YMM, FX_YMM},
+        [5] = {FX_ZMM - FX_OPMASK, FX_OPMASK},
+        [6] = {FX_ZMM16 - FX_ZMM, FX_ZMM},
+        [7] = {FX_ALL - FX_ZMM16, FX_ZMM16},
+    };
+    u32 all = cpu_model_xcr0(v->model), enabled = area_bytes(v->xcr0);
     if (!(v->model->f1_ecx & F1C_XSAVE)) return (struct leaf){{0}};
-    switch (subleaf) {
-    case 0: return (struct leaf){{components, enabled, all, 0}};
-    case 1: return (struct leaf){{v->model->xsave_eax, enabled, 0, 0}};
-    case AVX_COMPONENT:
-        if (components & XCR0_AVX) return (struct leaf){{FX_YMM_END64 - FX_YMM, FX_YMM, 0, 0}};
-        /* fallthrough */
-    default: return (struct leaf){{0}};
-    }
+    if (subleaf == 0) return (struct leaf){{all, enabled, area_bytes(all), 0}};
+    if (subleaf == 1) return (struct leaf){{v->model->xsave_eax, enabled, 0, 0}};
+    if (subleaf >= ARRAY_SIZE(components) || !(all & 1u << subleaf)) return (struct leaf){{0}};
+    return (struct leaf){{components[subleaf].bytes, components[subleaf].offset, 0, 0}};
 }
 
 u64 cpuid_crystal_hz(u64 tsc_hz)

@@ -63,13 +63,24 @@ enum cpuid_7 {
     F7B_ERMS = 1 << 9,
     F7B_INVPCID = 1 << 10,
     F7B_NO_FPU_CS_DS = 1 << 13,
+    F7B_AVX512F = 1 << 16,
+    F7B_AVX512DQ = 1 << 17,
     F7B_RDSEED = 1 << 18,
     F7B_ADX = 1 << 19,
+    F7B_AVX512IFMA = 1 << 21,
+    F7B_AVX512CD = 1 << 28,
     F7B_SHA = 1 << 29,
+    F7B_AVX512BW = 1 << 30,
+    F7B_AVX512VL = (int)(1u << 31),
+    F7C_AVX512VBMI = 1 << 1,
     F7C_UMIP = 1 << 2,
+    F7C_AVX512VBMI2 = 1 << 6,
     F7C_GFNI = 1 << 8,
     F7C_VAES = 1 << 9,
     F7C_VPCLMULQDQ = 1 << 10,
+    F7C_AVX512VNNI = 1 << 11,
+    F7C_AVX512BITALG = 1 << 12,
+    F7C_AVX512VPOPCNTDQ = 1 << 14,
     F7D_FSRM = 1 << 4,
 };
 enum cpuid_extended {
@@ -108,6 +119,9 @@ struct cpu_model {
     /* Misaligned memory operands of the SHA instructions raise #GP on Intel's CPUs (SDM 2A table 2-21, type 4), and not
      * on AMD's. */
     bool sha_is_aligned;
+    /* Misaligned operands of VMOVDQA64 and its kin raise #GP even if the writemask selects nothing of them. AMD's CPUs of
+     * 2024 (family 1Ah) raise none. */
+    bool unused_is_aligned;
 };
 
 /* The family in the signature of leaf 1, with the extended family added. */

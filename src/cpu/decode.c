@@ -43,8 +43,10 @@ static const struct {
     {ZYDIS_REGISTER_DR0, ZYDIS_REGISTER_DR15, RC_DR, 0},
     {ZYDIS_REGISTER_ST0, ZYDIS_REGISTER_ST7, RC_X87, 0},
     {ZYDIS_REGISTER_MM0, ZYDIS_REGISTER_MM7, RC_MMX, 0},
-    {ZYDIS_REGISTER_XMM0, ZYDIS_REGISTER_XMM15, RC_XMM, 0},
-    {ZYDIS_REGISTER_YMM0, ZYDIS_REGISTER_YMM15, RC_YMM, 0},
+    {ZYDIS_REGISTER_XMM0, ZYDIS_REGISTER_XMM31, RC_XMM, 0},
+    {ZYDIS_REGISTER_YMM0, ZYDIS_REGISTER_YMM31, RC_YMM, 0},
+    {ZYDIS_REGISTER_ZMM0, ZYDIS_REGISTER_ZMM31, RC_ZMM, 0},
+    {ZYDIS_REGISTER_K0, ZYDIS_REGISTER_K7, RC_MASK, 0},
 };
 
 static void digest_register(struct operand *o, ZydisRegister reg)
@@ -98,12 +100,13 @@ static u8 field_of(ZydisOperandEncoding encoding)
     }
 }
 
+/* The writemask is no operand of the digest, which has it for memory operands (digest_mask()). */
 static void digest_operands(struct insn *i, const ZydisDecodedInstruction *z, const ZydisDecodedOperand *zo)
 {
     unsigned immediates = 0;
-    i->operand_count = z->operand_count_visible < 4 ? z->operand_count_visible : 4;
-    for (unsigned n = 0; n < i->operand_count; n++) {
-        struct operand *o = &i->op[n];
+    for (unsigned n = 0; n < z->operand_count_visible && i->operand_count < ARRAY_SIZE(i->op); n++) {
+        if (zo[n].encoding == ZYDIS_OPERAND_ENCODING_MASK) continue;
+        struct operand *o = &i->op[i->operand_count++];
         o->bytes = zo[n].size / 8;
         o->read = zo[n].actions & ZYDIS_OPERAND_ACTION_MASK_READ;
         o->written = zo[n].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
@@ -129,6 +132,49 @@ static void digest_operands(struct insn *i, const ZydisDecodedInstruction *z, co
             break;
         default: break;
         }
+    }
+}
+
+static enum mask_rule mask_rule_of(const ZydisDecodedInstruction *z)
+{
+    if (z->meta.category == ZYDIS_CATEGORY_COMPRESS || z->meta.category == ZYDIS_CATEGORY_EXPAND)
+        return MASK_PACKED;
+    switch (
+        z->mnemonic) { /* Zydis has another class for these. An element of their result needs several of the operand */
+    case ZYDIS_MNEMONIC_VDBPSADBW:
+    case ZYDIS_MNEMONIC_VGF2P8AFFINEQB:
+    case ZYDIS_MNEMONIC_VGF2P8AFFINEINVQB: return MASK_ALL;
+    default: break;
+    }
+    switch (z->meta.exception_class) {
+    case ZYDIS_EXCEPTION_CLASS_E1NF:
+    case ZYDIS_EXCEPTION_CLASS_E2NF:
+    case ZYDIS_EXCEPTION_CLASS_E3NF:
+    case ZYDIS_EXCEPTION_CLASS_E4NF:
+    case ZYDIS_EXCEPTION_CLASS_E5NF:
+    case ZYDIS_EXCEPTION_CLASS_E6NF:
+    case ZYDIS_EXCEPTION_CLASS_E9NF:
+    case ZYDIS_EXCEPTION_CLASS_E10NF: return MASK_ALL; /* "no fault suppression": SDM 2A 2.8 */
+    default: return z->avx.broadcast.mode ? MASK_SPREAD : MASK_ELEMENTS;
+    }
+}
+
+static void digest_mask(struct insn *i, const ZydisDecodedInstruction *z, const ZydisDecodedOperand *zo)
+{
+    static const u8 copies[ZYDIS_BROADCAST_MODE_MAX_VALUE + 1] = {
+        [ZYDIS_BROADCAST_MODE_1_TO_2] = 2,   [ZYDIS_BROADCAST_MODE_1_TO_4] = 4,
+        [ZYDIS_BROADCAST_MODE_1_TO_8] = 8,   [ZYDIS_BROADCAST_MODE_1_TO_16] = 16,
+        [ZYDIS_BROADCAST_MODE_1_TO_32] = 32, [ZYDIS_BROADCAST_MODE_1_TO_64] = 64,
+        [ZYDIS_BROADCAST_MODE_2_TO_4] = 4,   [ZYDIS_BROADCAST_MODE_2_TO_8] = 8,
+        [ZYDIS_BROADCAST_MODE_2_TO_16] = 16, [ZYDIS_BROADCAST_MODE_4_TO_8] = 8,
+        [ZYDIS_BROADCAST_MODE_4_TO_16] = 16, [ZYDIS_BROADCAST_MODE_8_TO_16] = 16};
+    if (z->encoding != ZYDIS_INSTRUCTION_ENCODING_EVEX || z->avx.mask.reg <= ZYDIS_REGISTER_K0) return;
+    for (unsigned n = 0; n < z->operand_count_visible; n++) {
+        if (zo[n].type != ZYDIS_OPERAND_TYPE_MEMORY) continue;
+        i->mask = (u8)(z->avx.mask.reg - ZYDIS_REGISTER_K0);
+        i->mask_rule = (u8)mask_rule_of(z);
+        i->element_bytes = (u8)(zo[n].element_size / 8);
+        i->mask_bits = i->mask_rule == MASK_SPREAD ? copies[z->avx.broadcast.mode] : (u8)zo[n].element_count;
     }
 }
 
@@ -231,7 +277,8 @@ static void digest_layout(struct insn *i, const ZydisDecodedInstruction *z)
         u8 to;
     } encodings[] = {{ZYDIS_INSTRUCTION_ENCODING_LEGACY, ENC_LEGACY},
                      {ZYDIS_INSTRUCTION_ENCODING_3DNOW, ENC_3DNOW},
-                     {ZYDIS_INSTRUCTION_ENCODING_VEX, ENC_VEX}};
+                     {ZYDIS_INSTRUCTION_ENCODING_VEX, ENC_VEX},
+                     {ZYDIS_INSTRUCTION_ENCODING_EVEX, ENC_EVEX}};
     i->encoding = ENC_OTHER;
     for (unsigned n = 0; n < ARRAY_SIZE(encodings); n++)
         if (z->encoding == encodings[n].from) i->encoding = encodings[n].to;
@@ -255,6 +302,8 @@ static void digest_layout(struct insn *i, const ZydisDecodedInstruction *z)
     }
     if (i->encoding == ENC_VEX) {
         i->opcode_offset = z->raw.vex.offset;
+    } else if (i->encoding == ENC_EVEX) {
+        i->opcode_offset = z->raw.evex.offset;
     } else if (i->encoding == ENC_LEGACY) {
         static const u8 escape_bytes[] = {0, 1, 2, 2};
         i->opcode_offset = z->raw.prefix_count + escape_bytes[i->map];
@@ -311,14 +360,15 @@ static enum code_size code_to_decode(const u8 *bytes, unsigned available, enum c
     return size != CODE_64 && is_syscall(bytes, available) ? CODE_64 : size;
 }
 
-/* VEX.W, if it has an effect. Outside 64-bit mode it selects no register of 64 bits (SDM 2, notes on VCVTSI2SD and
- * VPEXTRQ). */
+/* VEX.W or EVEX.W, if it has an effect. Outside 64-bit mode it selects no register of 64 bits (SDM 2, notes on
+ * VCVTSI2SD and VPEXTRQ). */
 static u8 effective_vex_w(const struct insn *i, const ZydisDecodedInstruction *z)
 {
     bool is_size = i->row->traits & ISA_W_IS_SIZE;
     for (unsigned n = 0; n < i->operand_count; n++)
         is_size |= i->op[n].kind == OPND_REG && i->op[n].reg_class <= RC_GPR64;
-    return z->raw.vex.W && (z->machine_mode == ZYDIS_MACHINE_MODE_LONG_64 || !is_size);
+    bool w = i->encoding == ENC_EVEX ? z->raw.evex.W : z->raw.vex.W;
+    return w && (z->machine_mode == ZYDIS_MACHINE_MODE_LONG_64 || !is_size);
 }
 
 int insn_decode(struct insn *insn, const u8 *bytes, unsigned available, enum code_size size)
@@ -359,12 +409,13 @@ int insn_decode(struct insn *insn, const u8 *bytes, unsigned available, enum cod
     if (z.mnemonic == ZYDIS_MNEMONIC_VPCLMULQDQ && z.meta.isa_set == ZYDIS_ISA_SET_AVX)
         insn->isa_set = ZYDIS_ISA_SET_PCLMULQDQ;
     digest_operands(insn, &z, operands);
+    digest_mask(insn, &z, operands);
     digest_effects(insn, &z, operands);
     digest_layout(insn, &z);
     digest_hidden_segment(insn, &z);
     insn->row = isa_row(insn);
     digest_flags(insn, &z);
-    if (insn->encoding == ENC_VEX) insn->vex_w = effective_vex_w(insn, &z);
+    if (insn_has_vex(insn)) insn->vex_w = effective_vex_w(insn, &z);
     return insn->length;
 }
 

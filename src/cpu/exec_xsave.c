@@ -5,7 +5,13 @@
  *           512  XSTATE_BV: which components the area has
  *           520  XCOMP_BV: bit 63 and the components of the compacted format; standard format: 0
  *           528  reserved, 0
- *           576  the upper halves of the YMM registers (2), in either format, because no other component follows
+ *           576  the upper halves of the YMM registers (2)
+ *           832  K0 to K7 (5)
+ *           896  the upper halves of ZMM0 to ZMM15 (6)
+ *           1408 ZMM16 to ZMM31 (7)
+ *
+ * In the compacted format the components of XCOMP_BV follow each other from 576 on without gaps. Outside 64-bit mode
+ * registers from the ninth on are neither stored nor loaded (SDM 1 13.5).
  *
  * A component is in use unless all of it has the values of its initial configuration. CPUs may say "in use" of others
  * too; this one does not, so that the result does not depend on the engine. Instruction and operand pointers are 0, see
@@ -24,7 +30,8 @@
 #include "mode.h"
 
 enum xsave_header { XSTATE_BV = 512, XCOMP_BV = 520, HEADER_RESERVED = 528, HEADER_END = 576 };
-#define COMPACTED (1ull << 63)
+#define COMPACTED   (1ull << 63)
+#define PIECE_MXCSR (1u << 31) /* no component of its own */
 enum { FCW_INITIAL = 0x37f, MXCSR_INITIAL = 0x1f80, AREA_ALIGNMENT = 64 };
 
 static void check_enabled(struct vcpu *v)
@@ -47,29 +54,71 @@ static u64 begin(struct vcpu *v, const struct insn *i, u64 *address)
     return asked_for(v);
 }
 
+/* The pieces of the state in the order of addresses in the image, which has the standard format. Outside 64-bit mode a
+ * piece ends at end32. */
+static const struct piece {
+    u32 component; /* its bit */
+    u16 from, end, end32;
+} pieces[] = {
+    {XCR0_X87, FX_FCW, FX_MXCSR, FX_MXCSR},
+    {PIECE_MXCSR, FX_MXCSR, FX_ST, FX_ST},
+    {XCR0_X87, FX_ST, FX_XMM, FX_XMM},
+    {XCR0_SSE, FX_XMM, FX_XMM_END64, FX_XMM_END},
+    {XCR0_AVX, FX_YMM, FX_YMM_END64, FX_YMM_END},
+    {XCR0_OPMASK, FX_OPMASK, FX_ZMM, FX_ZMM},
+    {XCR0_ZMM, FX_ZMM, FX_ZMM_END64, FX_ZMM_END},
+    {XCR0_ZMM16, FX_ZMM16, FX_ALL, FX_ZMM16},
+};
+enum { EXTENDED = 4 }; /* the first piece behind the header */
+
 static u64 quad(const u8 *image, unsigned at)
 {
     return *(const u64 *)(image + at);
 }
 
+/* Of a multiple of 64 bytes. */
 static bool is_zero(const u8 *image, unsigned from, unsigned end)
 {
-    for (unsigned at = from; at < end; at += 8)
-        if (quad(image, at)) return false;
+    for (const u64 *at = (const u64 *)(image + from); at < (const u64 *)(image + end); at += 8)
+        if (at[0] | at[1] | at[2] | at[3] | at[4] | at[5] | at[6] | at[7]) return false;
     return true;
 }
 
+/* From here on the host's string instructions are faster than a loop. */
+enum { LONG_COPY = 256 };
+
+static void clear(u8 *to, unsigned bytes)
+{
+    u64 count = bytes;
+    if (bytes >= LONG_COPY)
+        __asm__ volatile("rep stosb" : "+D"(to), "+c"(count) : "a"(0) : "memory");
+    else
+        for (unsigned at = 0; at < bytes; at += 8)
+            *(u64 *)(to + at) = 0;
+}
+
+/* Each quadword is read once. */
 static void copy_quads(u8 *to, const u8 *from, unsigned bytes)
 {
+    if (bytes >= LONG_COPY) {
+        u64 count = bytes;
+        __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(count) : : "memory");
+        return;
+    }
     for (unsigned at = 0; at < bytes; at += 8)
         *(u64 *)(to + at) = quad(from, at);
+}
+
+static unsigned image_end(const struct vcpu *v)
+{
+    return v->fpu_zmm ? FX_ALL : FX_YMM_END64;
 }
 
 /* A copy of the state, as the guest finds it. v->fpu itself is overwritten if an access to a device parks the state. */
 static void take_image(struct vcpu *v, u8 *image)
 {
     fpu_snapshot(v);
-    copy_quads(image, v->fpu, FX_YMM_END64);
+    copy_quads(image, v->fpu, image_end(v));
     fxsave_tidy(image);
 }
 
@@ -82,81 +131,96 @@ static u64 in_use(const struct vcpu *v, const u8 *image)
         x87 = quad(image, st) || quad(image, st + 8);
     bool all = vcpu_long_mode(v);
     bool sse = !is_zero(image, FX_XMM, all ? FX_XMM_END64 : FX_XMM_END);
-    bool avx = v->fpu_ymm && v->fpu_upper && !is_zero(image, FX_YMM, all ? FX_YMM_END64 : FX_YMM_END);
-    return (x87 ? XCR0_X87 : 0) | (sse ? XCR0_SSE : 0) | (avx ? XCR0_AVX : 0);
+    u64 used = (x87 ? XCR0_X87 : 0) | (sse ? XCR0_SSE : 0);
+    for (unsigned n = EXTENDED; n < ARRAY_SIZE(pieces); n++) {
+        const struct piece *p = &pieces[n];
+        bool has = p->component == XCR0_AVX ? v->fpu_ymm && v->fpu_upper : v->fpu_zmm;
+        if (has && !is_zero(image, p->from, all ? p->end : p->end32)) used |= p->component;
+    }
+    return used;
 }
 
 /* --- the regions of an area --- */
 
-/* Outside 64-bit mode the registers from the ninth on are neither stored nor loaded (SDM 1 13.5.2, 13.5.3). */
-static unsigned xmm_end(const struct vcpu *v)
-{
-    return v->mode & MODE_CODE64 ? FX_XMM_END64 : FX_XMM_END;
-}
-static unsigned ymm_end(const struct vcpu *v)
-{
-    return v->mode & MODE_CODE64 ? FX_YMM_END64 : FX_YMM_END;
-}
-
 struct region {
-    unsigned from, end;
+    unsigned from, end; /* in the image */
+    unsigned at;        /* in the area */
 };
 
 /* At most this many regions hold the components and MXCSR. */
-#define MOST_REGIONS 5
+#define MOST_REGIONS ARRAY_SIZE(pieces)
 
-/* They follow each other by address. */
-static unsigned regions_of(const struct vcpu *v, u64 components, bool mxcsr, struct region *regions)
+/* They follow each other by address; neighbours are one. `layout`: the components for which the area has room. */
+static unsigned regions_of(const struct vcpu *v, u64 components, bool mxcsr, u64 layout,
+                           struct region *regions)
 {
-    unsigned count = 0;
-    if (components & XCR0_X87) regions[count++] = (struct region){FX_FCW, FX_MXCSR};
-    if (mxcsr) regions[count++] = (struct region){FX_MXCSR, FX_ST};
-    if (components & XCR0_X87) regions[count++] = (struct region){FX_ST, FX_XMM};
-    if (components & XCR0_SSE) regions[count++] = (struct region){FX_XMM, xmm_end(v)};
-    if (components & XCR0_AVX) regions[count++] = (struct region){FX_YMM, ymm_end(v)};
+    u64 wanted = components | (mxcsr ? PIECE_MXCSR : 0), room = layout | XCR0_X87 | XCR0_SSE | PIECE_MXCSR;
+    bool code64 = v->mode & MODE_CODE64;
+    unsigned count = 0, missing = 0; /* bytes that the area has less than the image up to here */
+    for (const struct piece *p = pieces; p < pieces + ARRAY_SIZE(pieces); p++) {
+        unsigned end = code64 ? p->end : p->end32, at = p->from - missing;
+        if ((wanted & p->component) && end > p->from) {
+            struct region *last = regions + count - 1;
+            if (count && last->end == p->from && last->at + (last->end - last->from) == at)
+                last->end = end;
+            else
+                regions[count++] = (struct region){p->from, end, at};
+        }
+        if (!(room & p->component)) missing += p->end - p->from;
+    }
     return count;
+}
+
+/* What an area has room for: in the standard format everything, in the compacted one what XCOMP_BV says. */
+static u64 layout_of(u64 compacted)
+{
+    return compacted & COMPACTED ? compacted : UINT64_MAX;
+}
+
+/* Bytes of an area. */
+static unsigned area_end(const struct vcpu *v)
+{
+    return v->xcr0 & XCR0_AVX512 ? FX_ALL : v->xcr0 & XCR0_AVX ? FX_YMM_END64 : HEADER_END;
 }
 
 /* --- saving --- */
 
-static void store(struct vcpu *v, const struct insn *i, u64 address, const u8 *image, u64 components,
-                  bool mxcsr)
+static void store(struct vcpu *v, const struct insn *i, u64 address, const u8 *image,
+                  const struct region *regions, unsigned count)
 {
-    struct region regions[MOST_REGIONS];
-    unsigned count = regions_of(v, components, mxcsr, regions);
     for (unsigned n = 0; n < count; n++) {
         const struct region *r = &regions[n];
-        mem_write_bytes(v, i->mem_seg, exec_mask_address(i, address + r->from), image + r->from,
+        mem_write_bytes(v, i->mem_seg, exec_mask_address(i, address + r->at), image + r->from,
                         r->end - r->from);
     }
 }
 
-static void probe(struct vcpu *v, const struct insn *i, u64 address, u64 components, bool mxcsr,
-                  unsigned header)
+static void probe(struct vcpu *v, const struct insn *i, u64 address, const struct region *regions,
+                  unsigned count, unsigned header)
 {
-    struct region regions[MOST_REGIONS];
-    unsigned count = regions_of(v, components, mxcsr, regions);
-    for (unsigned n = 0; n < count; n++) {
-        const struct region *r = &regions[n];
-        if (r->from == FX_YMM) break;
-        mem_probe_write(v, i->mem_seg, exec_mask_address(i, address + r->from), r->end - r->from);
-    }
+    unsigned n = 0;
+    for (; n < count && regions[n].from < FX_YMM; n++)
+        mem_probe_write(v, i->mem_seg, exec_mask_address(i, address + regions[n].at),
+                        regions[n].end - regions[n].from);
     mem_probe_write(v, i->mem_seg, exec_mask_address(i, address + XSTATE_BV), header);
-    if (components & XCR0_AVX)
-        mem_probe_write(v, i->mem_seg, exec_mask_address(i, address + FX_YMM), ymm_end(v) - FX_YMM);
+    for (; n < count; n++)
+        mem_probe_write(v, i->mem_seg, exec_mask_address(i, address + regions[n].at),
+                        regions[n].end - regions[n].from);
 }
 
 static void save_standard(struct vcpu *v, const struct insn *i, bool optimizes)
 {
     u64 address, asked = begin(v, i, &address);
     bool mxcsr = asked & (XCR0_SSE | XCR0_AVX);
-    _Alignas(8) u8 image[FX_YMM_END64];
+    _Alignas(8) u8 image[FX_ALL];
+    struct region regions[MOST_REGIONS];
     take_image(v, image);
     u64 used = in_use(v, image), stored = optimizes ? asked & used : asked;
     u64 header = exec_mask_address(i, address + XSTATE_BV);
-    probe(v, i, address, stored, mxcsr, sizeof(u64));
+    unsigned count = regions_of(v, stored, mxcsr, layout_of(0), regions);
+    probe(v, i, address, regions, count, sizeof(u64));
     u64 has = (mem_read(v, i->mem_seg, header, sizeof(u64)) & ~asked) | (used & asked);
-    store(v, i, address, image, stored, mxcsr);
+    store(v, i, address, image, regions, count);
     mem_write(v, i->mem_seg, header, sizeof(u64), has);
 }
 
@@ -182,13 +246,15 @@ static u64 compacted(const struct vcpu *v, const u8 *image, u64 asked)
 
 void exec_xsavec(struct vcpu *v, const struct insn *i)
 {
-    _Alignas(8) u8 image[FX_YMM_END64];
+    _Alignas(8) u8 image[FX_ALL];
+    struct region regions[MOST_REGIONS];
     u64 address, asked = begin(v, i, &address);
     take_image(v, image);
     u64 stored = compacted(v, image, asked);
     u64 header[2] = {stored, asked | COMPACTED};
-    probe(v, i, address, stored, stored & XCR0_SSE, sizeof(header));
-    store(v, i, address, image, stored, stored & XCR0_SSE);
+    unsigned count = regions_of(v, stored, stored & XCR0_SSE, layout_of(header[1]), regions);
+    probe(v, i, address, regions, count, sizeof(header));
+    store(v, i, address, image, regions, count);
     mem_write_bytes(v, i->mem_seg, exec_mask_address(i, address + XSTATE_BV), header, sizeof(header));
 }
 
@@ -215,33 +281,33 @@ static void initialize(struct vcpu *v, u64 components)
         *(u16 *)(image + FX_FCW) = FCW_INITIAL;
     }
     struct region regions[MOST_REGIONS];
-    unsigned count = regions_of(v, components, false, regions);
+    if (!components) return;
+    unsigned count = regions_of(v, components, false, layout_of(0), regions);
     for (unsigned n = 0; n < count; n++)
-        for (unsigned at = regions[n].from; at < regions[n].end && regions[n].from != FX_FCW; at += 8)
-            *(u64 *)(image + at) = 0;
+        if (regions[n].from != FX_FCW) clear(image + regions[n].from, regions[n].end - regions[n].from);
 }
 
 void exec_xrstor(struct vcpu *v, const struct insn *i)
 {
-    _Alignas(8) u8 area[FX_YMM_END64];
+    _Alignas(8) u8 image[FX_ALL];
     u64 address, header[(HEADER_END - XSTATE_BV) / sizeof(u64)], asked = begin(v, i, &address);
     mem_read_bytes(v, i->mem_seg, exec_mask_address(i, address + XSTATE_BV), header, sizeof(header));
     if (!is_valid(v, header)) fault_raise_error(v, VEC_GP, 0);
     u64 loaded = asked & header[0], initial = asked & ~header[0];
     bool compacted = header[1], mxcsr = compacted ? loaded & XCR0_SSE : asked & (XCR0_SSE | XCR0_AVX);
     struct region regions[MOST_REGIONS];
-    unsigned count = regions_of(v, loaded, mxcsr, regions);
+    unsigned count = regions_of(v, loaded, mxcsr, layout_of(header[1]), regions);
     for (unsigned n = 0; n < count; n++) {
         const struct region *r = &regions[n];
-        mem_read_bytes(v, i->mem_seg, exec_mask_address(i, address + r->from), area + r->from,
+        mem_read_bytes(v, i->mem_seg, exec_mask_address(i, address + r->at), image + r->from,
                        r->end - r->from);
     }
-    if (mxcsr && (*(const u32 *)(area + FX_MXCSR) & ~MXCSR_MASK)) fault_raise_error(v, VEC_GP, 0);
+    if (mxcsr && (*(const u32 *)(image + FX_MXCSR) & ~MXCSR_MASK)) fault_raise_error(v, VEC_GP, 0);
 
     fpu_snapshot(v); /* what is not loaded stays */
     initialize(v, initial);
     for (unsigned n = 0; n < count; n++)
-        copy_quads(v->fpu + regions[n].from, area + regions[n].from, regions[n].end - regions[n].from);
+        copy_quads(v->fpu + regions[n].from, image + regions[n].from, regions[n].end - regions[n].from);
     if (compacted && (initial & XCR0_SSE)) *(u32 *)(v->fpu + FX_MXCSR) = MXCSR_INITIAL;
     fpu_image_changed(v);
 }
@@ -254,28 +320,57 @@ static u64 delta_at(const struct vcpu *v, u64 linear, bool write)
     return (write ? v->write_table : v->read_table)[linear >> PAGE_SHIFT];
 }
 
-/* The host address of the area: NULL unless the instruction is legal and the area lies in plain RAM, in one page or in
- * two that follow each other on the host too. */
-static u8 *plain_area(const struct vcpu *v, const struct insn *i, bool write)
+/* Where an area in plain RAM is on the host: in one page or two. The bytes from `split` on are at part[1] + their
+ * offset, so both parts have the same offsets. */
+struct plain_area {
+    u8 *part[2];
+    unsigned split;
+};
+
+/* Returns false unless the instruction is legal and all of the area lies in plain RAM. */
+static bool find_area(const struct vcpu *v, const struct insn *i, bool write, struct plain_area *area)
 {
     if (!(v->paging.cr4 & CR4_OSXSAVE) || (v->paging.cr0 & CR0_TS) || (v->mode & (MODE_STEP | MODE_ALIGN)) ||
         v->instruments.write_log || v->instruments.points || !v->fpu_live || v->fpu_sheltered ||
         mode_seg(v->mode, i->mem_seg) != MODE_SEG_FLAT)
-        return NULL;
-    u64 linear = exec_address(v, i), last = linear + (v->xcr0 & XCR0_AVX ? ymm_end(v) : HEADER_END) - 1;
+        return false;
+    u64 linear = exec_address(v, i), last = linear + area_end(v) - 1;
     bool wraps = last < linear || exec_mask_address(i, last) != last;
-    if ((linear & (AREA_ALIGNMENT - 1)) || wraps) return NULL;
-    u64 delta = delta_at(v, linear, write);
-    if (!delta || delta_at(v, last, write) != delta) return NULL;
-    return (u8 *)(uintptr_t)(linear + delta);
+    if ((linear & (AREA_ALIGNMENT - 1)) || wraps) return false;
+    u64 deltas[2] = {delta_at(v, linear, write), delta_at(v, last, write)};
+    if (!deltas[0] || !deltas[1]) return false;
+    for (unsigned n = 0; n < 2; n++)
+        area->part[n] = (u8 *)(uintptr_t)(linear + deltas[n]);
+    area->split = (unsigned)(PAGE_SIZE - (linear & PAGE_MASK));
+    return true;
 }
 
-static void copy_regions(const struct vcpu *v, u8 *to, const u8 *from, u64 components, bool mxcsr)
+/* All quadwords of the header are in the same page, because the area is aligned. */
+static u8 *area_at(const struct plain_area *area, unsigned at)
+{
+    return area->part[at >= area->split] + at;
+}
+
+/* Between an image and the area. */
+static void copy_regions(u8 *image, const struct plain_area *area, bool to_area, const struct region *regions,
+                         unsigned count)
+{
+    for (unsigned n = 0; n < count; n++) {
+        unsigned bytes = regions[n].end - regions[n].from;
+        for (unsigned done = 0, part; done < bytes; done += part) {
+            unsigned at = regions[n].at + done;
+            u8 *in_image = image + regions[n].from + done, *in_area = area_at(area, at);
+            part = bytes - done;
+            if (at < area->split && area->split - at < part) part = area->split - at;
+            copy_quads(to_area ? in_area : in_image, to_area ? in_image : in_area, part);
+        }
+    }
+}
+
+static void store_plain(struct vcpu *v, const struct plain_area *area, u64 stored, bool mxcsr, u64 layout)
 {
     struct region regions[MOST_REGIONS];
-    unsigned count = regions_of(v, components, mxcsr, regions);
-    for (unsigned n = 0; n < count; n++)
-        copy_quads(to + regions[n].from, from + regions[n].from, regions[n].end - regions[n].from);
+    copy_regions(v->fpu, area, true, regions, regions_of(v, stored, mxcsr, layout, regions));
 }
 
 /* The state is live, so v->fpu serves as scratch. */
@@ -287,13 +382,13 @@ static void snapshot(struct vcpu *v)
 
 static bool fast_save(struct vcpu *v, const struct insn *i, bool optimizes)
 {
-    u8 *area = plain_area(v, i, true);
-    if (!area) return false;
+    struct plain_area area;
+    if (!find_area(v, i, true, &area)) return false;
     u64 asked = asked_for(v);
     snapshot(v);
-    u64 used = in_use(v, v->fpu);
-    copy_regions(v, area, v->fpu, optimizes ? asked & used : asked, asked & (XCR0_SSE | XCR0_AVX));
-    *(u64 *)(area + XSTATE_BV) = (quad(area, XSTATE_BV) & ~asked) | (used & asked);
+    u64 used = in_use(v, v->fpu), *has = (u64 *)area_at(&area, XSTATE_BV);
+    store_plain(v, &area, optimizes ? asked & used : asked, asked & (XCR0_SSE | XCR0_AVX), layout_of(0));
+    *has = (*has & ~asked) | (used & asked);
     return true;
 }
 
@@ -309,22 +404,22 @@ bool fast_xsaveopt(struct vcpu *v, const struct insn *i)
 
 bool fast_xsavec(struct vcpu *v, const struct insn *i)
 {
-    u8 *area = plain_area(v, i, true);
-    if (!area) return false;
-    u64 asked = asked_for(v);
+    struct plain_area area;
+    if (!find_area(v, i, true, &area)) return false;
+    u64 asked = asked_for(v), layout = asked | COMPACTED;
     snapshot(v);
     u64 stored = compacted(v, v->fpu, asked);
-    copy_regions(v, area, v->fpu, stored, stored & XCR0_SSE);
-    *(u64 *)(area + XSTATE_BV) = stored;
-    *(u64 *)(area + XCOMP_BV) = asked | COMPACTED;
+    store_plain(v, &area, stored, stored & XCR0_SSE, layout_of(layout));
+    *(u64 *)area_at(&area, XSTATE_BV) = stored;
+    *(u64 *)area_at(&area, XCOMP_BV) = layout;
     return true;
 }
 
 /* Put what XRSTOR leaves alone into v->fpu. */
 static void keep_rest(struct vcpu *v, u64 asked)
 {
-    u64 all = XCR0_X87 | XCR0_SSE | (v->fpu_ymm ? XCR0_AVX : 0);
-    if ((asked & all) != all)
+    u64 all = XCR0_X87 | XCR0_SSE | (v->fpu_ymm ? XCR0_AVX : 0) | (v->fpu_zmm ? XCR0_AVX512 : 0);
+    if ((asked & all) != all || (v->fpu_zmm && !(v->mode & MODE_CODE64)))
         fpu_snapshot(v);
     else if (!(v->mode & MODE_CODE64))
         fpu_snapshot_high(v);
@@ -334,15 +429,16 @@ static void keep_rest(struct vcpu *v, u64 asked)
 bool fast_xrstor(struct vcpu *v, const struct insn *i)
 {
     u64 header[(HEADER_END - XSTATE_BV) / sizeof(u64)], asked = asked_for(v);
-    const u8 *area = plain_area(v, i, false);
-    if (!area) return false;
-    copy_quads((u8 *)header, area + XSTATE_BV, sizeof(header));
+    struct plain_area area;
+    if (!find_area(v, i, false, &area)) return false;
+    copy_quads((u8 *)header, area_at(&area, XSTATE_BV), sizeof(header));
     if (!is_valid(v, header)) return false;
     u64 loaded = asked & header[0], initial = asked & ~header[0];
     bool compacted = header[1], mxcsr = compacted ? loaded & XCR0_SSE : asked & (XCR0_SSE | XCR0_AVX);
+    struct region regions[MOST_REGIONS];
     keep_rest(v, asked);
     initialize(v, initial);
-    copy_regions(v, v->fpu, area, loaded, mxcsr);
+    copy_regions(v->fpu, &area, false, regions, regions_of(v, loaded, mxcsr, layout_of(header[1]), regions));
     if (mxcsr && (*(const u32 *)(v->fpu + FX_MXCSR) & ~MXCSR_MASK)) return false;
     if (compacted && (initial & XCR0_SSE)) *(u32 *)(v->fpu + FX_MXCSR) = MXCSR_INITIAL;
     fpu_image_changed(v);
@@ -359,7 +455,7 @@ void exec_xgetbv(struct vcpu *v, const struct insn *i)
     check_enabled(v);
     if (number > (v->model->xsave_eax & XSAVE_XGETBV1 ? 1 : 0)) fault_raise_error(v, VEC_GP, 0);
     if (number) {
-        _Alignas(8) u8 image[FX_YMM_END64];
+        _Alignas(8) u8 image[FX_ALL];
         take_image(v, image);
         value &= in_use(v, image);
     }
@@ -372,8 +468,10 @@ void exec_xsetbv(struct vcpu *v, const struct insn *i)
     u64 value = v->gpr[REG_EDX] << 32 | (u32)v->gpr[REG_EAX];
     check_enabled(v);
     bool avx_alone = (value & XCR0_AVX) && !(value & XCR0_SSE);
+    u64 avx512 = value & XCR0_AVX512;
+    bool avx512_alone = avx512 && (avx512 != XCR0_AVX512 || !(value & XCR0_AVX));
     if (v->cpl || (u32)v->gpr[REG_ECX] || (value & ~(u64)cpu_model_xcr0(v->model)) || !(value & XCR0_X87) ||
-        avx_alone)
+        avx_alone || avx512_alone)
         fault_raise_error(v, VEC_GP, 0);
     v->xcr0 = value;
     if (value & XCR0_AVX) fpu_extend(v);

@@ -1,10 +1,10 @@
 /*
- * The guest's x87/MMX/SSE/AVX state: in the host's registers (fpu_live) or in v->fpu.
+ * The guest's x87/MMX/SSE/AVX/AVX-512 state: in the host's registers (fpu_live) or in v->fpu.
  *
  * The upper halves of the YMM registers belong to it once the guest has enabled AVX (fpu_ymm). FXSAVE and moves of the
  * upper halves take half the time of XSAVE and XRSTOR. Where all of them are 0, which is the rule behind VZEROUPPER,
  * loading is one VZEROUPPER: host CPUs execute SSE instructions faster when they know that (SDM optimization manual,
- * "mixing AVX code with SSE code").
+ * "mixing AVX code with SSE code"). The same holds for the upper halves of the ZMM registers (fpu_zmm).
  *
  * This is the only C file that touches those registers, and it is not instrumented by the sanitizers. Their
  * run-time uses vector registers anywhere, even in code that is compiled for general registers only. So in a
@@ -65,6 +65,65 @@ static void upper_load(const struct vcpu *v)
 #undef LOAD
 }
 
+/* --- AVX-512 state: the part of the image from FX_OPMASK on --- */
+
+enum { AT_ZMM = FX_ZMM - FX_OPMASK, AT_ZMM16 = FX_ZMM16 - FX_OPMASK };
+_Static_assert(FX_ALL - FX_OPMASK == sizeof(((struct vcpu *)0)->fpu_shelter_zmm), "room for all of it");
+
+/* An instruction for each of ZMM16 to ZMM31. */
+#define EACH_LATE(X)                                                                                         \
+    X("0", "16")                                                                                             \
+    X("1", "17")                                                                                             \
+    X("2", "18")                                                                                             \
+    X("3", "19")                                                                                             \
+    X("4", "20") X("5", "21") X("6", "22") X("7", "23") X("8", "24") X("9", "25") X("a", "26") X("b", "27")  \
+        X("c", "28") X("d", "29") X("e", "30") X("f", "31")
+
+static void zmm_save(u8 *to)
+{
+#define SAVE_MASK(n, number)    "kmovq %%k" number ", 0x" n "*8(%0)\n\t"
+#define SAVE_UPPER(n, register) "vextracti64x4 $1, %%zmm" register ", 0x" n "0*2(%1)\n\t"
+#define SAVE(n, register)       "vmovdqu64 %%zmm" register ", 0x" n "0*4(%2)\n\t"
+    __asm__ volatile(EACH_LOW(SAVE_MASK) EACH_LOW(SAVE_UPPER) EACH_HIGH(SAVE_UPPER) EACH_LATE(SAVE)
+                     :
+                     : "r"(to), "r"(to + AT_ZMM), "r"(to + AT_ZMM16)
+                     : "memory");
+#undef SAVE_MASK
+#undef SAVE_UPPER
+#undef SAVE
+}
+
+/* Is one of the upper halves of ZMM0 to ZMM15 not 0? Overwrites ZMM16 and K1. */
+static bool has_zmm_upper(const u8 *from)
+{
+    u64 any;
+#define UNITE(n, name) "vporq 0x" n "0*4(%1), %%zmm16, %%zmm16\n\t"
+    __asm__ volatile(
+        "vpxorq %%zmm16, %%zmm16, %%zmm16\n\t" EACH_LOW(UNITE) "vptestmq %%zmm16, %%zmm16, %%k1\n\t"
+                                                               "kmovq %%k1, %0"
+        : "=r"(any)
+        : "r"(from + AT_ZMM)
+        : "memory");
+#undef UNITE
+    return any;
+}
+
+/* The lower halves are loaded already, and the upper ones are 0. */
+static void zmm_load(const u8 *from)
+{
+    bool upper = has_zmm_upper(from);
+#define LOAD_MASK(n, number)    "kmovq 0x" n "*8(%0), %%k" number "\n\t"
+#define LOAD_UPPER(n, register) "vinserti64x4 $1, 0x" n "0*2(%0), %%zmm" register ", %%zmm" register "\n\t"
+#define LOAD(n, register)       "vmovdqu64 0x" n "0*4(%1), %%zmm" register "\n\t"
+    __asm__ volatile(EACH_LOW(LOAD_MASK) EACH_LATE(LOAD) : : "r"(from), "r"(from + AT_ZMM16) : "memory");
+    if (upper) __asm__ volatile(EACH_LOW(LOAD_UPPER) EACH_HIGH(LOAD_UPPER) : : "r"(from + AT_ZMM) : "memory");
+#undef LOAD_MASK
+#undef LOAD_UPPER
+#undef LOAD
+}
+
+/* --- the shelter --- */
+
 /* The YMM registers to the shelter, 32 bytes each, and whether one of the upper halves is not 0. */
 static void ymm_save(struct vcpu *v)
 {
@@ -124,6 +183,7 @@ static void xmm_restore_high(struct vcpu *v)
 static void xmm_save(struct vcpu *v)
 {
     v->fpu_shelter_all = vcpu_long_mode(v);
+    if (v->fpu_zmm) zmm_save(v->fpu_shelter_zmm);
     if (v->fpu_ymm) {
         ymm_save(v);
         return;
@@ -143,6 +203,7 @@ static void xmm_restore(struct vcpu *v)
     v->fpu_sheltered = false;
     if (v->fpu_ymm) {
         ymm_restore(v);
+        if (v->fpu_zmm) zmm_load(v->fpu_shelter_zmm);
         return;
     }
     if (unlikely(v->fpu_shelter_all)) xmm_restore_high(v);
@@ -162,6 +223,7 @@ static void save(struct vcpu *v)
     if (v->fpu_sheltered) xmm_restore(v);
     __asm__ volatile("fxsave64 %0" : "+m"(v->fpu));
     if (v->fpu_ymm) upper_save(v);
+    if (v->fpu_zmm) zmm_save(v->fpu + FX_OPMASK);
 }
 
 void fpu_shelter(struct vcpu *v)
@@ -209,6 +271,7 @@ void fpu_load(struct vcpu *v)
     }
     __asm__ volatile("fxrstor64 %0" : : "m"(v->fpu));
     if (v->fpu_ymm) upper_load(v);
+    if (v->fpu_zmm) zmm_load(v->fpu + FX_OPMASK);
     v->fpu_live = true;
 }
 
@@ -229,9 +292,11 @@ void fpu_image_changed(struct vcpu *v)
 
 void fpu_extend(struct vcpu *v)
 {
-    if (v->fpu_ymm) return;
+    bool zmm = v->xcr0 & XCR0_AVX512;
+    if (v->fpu_ymm && (v->fpu_zmm || !zmm)) return;
     fpu_park(v);
     v->fpu_ymm = true;
+    v->fpu_zmm |= zmm;
 }
 
 void fpu_settle(struct vcpu *v)
@@ -303,6 +368,16 @@ void fpu_try_sha(u64 *resume)
                      : "rax");
 }
 
+void fpu_try_unused(u64 *resume)
+{
+    static _Alignas(64) const u8 operand[128];
+    __asm__ volatile("lea 1f(%%rip), %%rax\n\tmov %%rax, %0\n\tkxorq %%k1, %%k1, %%k1\n\t"
+                     "vmovdqa64 1+%1, %%zmm0%{%%k1%}\n1:\tvzeroupper"
+                     : "=m"(*resume)
+                     : "m"(operand)
+                     : "rax");
+}
+
 /* --- parts of it --- */
 
 bool fpu_error_pending(const struct vcpu *v)
@@ -315,6 +390,17 @@ bool fpu_error_pending(const struct vcpu *v)
         fsw = *(const u16 *)(v->fpu + FX_FSW);
     }
     return fsw & ~fcw & 0x3f; /* ES is equal to this only after the hardware has loaded the state */
+}
+
+u64 fpu_opmask(const struct vcpu *v, unsigned number)
+{
+    u64 live[8];
+    if (!v->fpu_live) return *(const u64 *)(v->fpu + FX_OPMASK + 8 * number);
+    if (v->fpu_sheltered) return *(const u64 *)(v->fpu_shelter_zmm + 8 * number);
+#define SAVE(n, name) "kmovq %%k" name ", 0x" n "*8(%0)\n\t"
+    __asm__ volatile(EACH_LOW(SAVE) : : "r"(live) : "memory");
+#undef SAVE
+    return live[number];
 }
 
 u32 fpu_mxcsr(const struct vcpu *v)

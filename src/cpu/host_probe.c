@@ -48,3 +48,8 @@ bool host_sha_is_aligned(void)
 {
     return raises(SIGSEGV, fpu_try_sha);
 }
+
+bool host_unused_is_aligned(void)
+{
+    return raises(SIGSEGV, fpu_try_unused);
+}

@@ -11,5 +11,8 @@
 bool host_cvtpi2ps_waits(void);
 /* Do the SHA instructions, which the host has, raise #GP if their memory operand is misaligned? */
 bool host_sha_is_aligned(void);
+/* Do the aligned moves of AVX-512, which the host has, raise #GP if their memory operand is misaligned and their
+ * writemask selects nothing of it? */
+bool host_unused_is_aligned(void);
 
 #endif

@@ -26,6 +26,8 @@ enum reg_class {
     RC_MMX,
     RC_XMM,
     RC_YMM,
+    RC_ZMM,
+    RC_MASK, /* K0 to K7 */
     RC_OTHER
 };
 
@@ -57,7 +59,15 @@ enum insn_prefix {
     PFX_SEG = 1 << 5 /* segment override present */,
 };
 
-enum insn_encoding { ENC_LEGACY, ENC_3DNOW, ENC_VEX, ENC_OTHER };
+enum insn_encoding { ENC_LEGACY, ENC_3DNOW, ENC_VEX, ENC_EVEX, ENC_OTHER };
+
+/* Which elements of the memory operand an instruction with a writemask accesses (SDM 2A 2.7, SDM 1 15.6). */
+enum mask_rule {
+    MASK_ALL,      /* all; it stores those of the mask */
+    MASK_ELEMENTS, /* those of the mask */
+    MASK_SPREAD,   /* those of which the mask has a copy (broadcasts) */
+    MASK_PACKED,   /* as many as the mask has bits, the first ones (VPCOMPRESSD, VPEXPANDD and their kin) */
+};
 
 /* An instruction's implicit access to the stack, of `stack_access` bytes. */
 enum stack_effect {
@@ -103,14 +113,16 @@ struct insn {
 
     /* byte layout, for re-encoding */
     u8 encoding; /* enum insn_encoding */
-    u8 map;      /* 0: one byte, 1: 0F, 2: 0F38, 3: 0F3A */
+    /* The writemask of a memory operand: 0: none; K1 to K7; enum mask_rule; the bits that count; an element's size. */
+    u8 mask, mask_rule, mask_bits, element_bytes;
+    u8 map; /* 0: one byte, 1: 0F, 2: 0F38, 3: 0F3A */
     u8 opcode;
     u8 rex;       /* the prefix, or 0 */
     u8 mandatory; /* 66, F2, F3 or 0 */
-    u8 vex_w;     /* VEX.W, if it has an effect */
+    u8 vex_w;     /* VEX.W or EVEX.W, if it has an effect */
     bool has_modrm;
     u8 modrm;
-    u8 opcode_offset; /* of the opcode byte in bytes[] (legacy); of the VEX prefix for ENC_VEX */
+    u8 opcode_offset; /* of the opcode byte in bytes[] (legacy); of the prefix for ENC_VEX and ENC_EVEX */
     u8 modrm_offset;
     u8 imm_offset, imm_bytes; /* all immediate bytes together (imm_bytes 0: none) */
     u8 isa_set;               /* ZydisISASet: selects the CPUID feature that gates it */
@@ -136,7 +148,12 @@ static inline u16 insn_gprs_read(const struct insn *i)
     return i->gprs_read | base | index;
 }
 
-/* The registers in the fields of an instruction with VEX. */
+static inline bool insn_has_vex(const struct insn *i)
+{
+    return i->encoding == ENC_VEX || i->encoding == ENC_EVEX;
+}
+
+/* The registers in the fields of an instruction with VEX or EVEX. */
 struct vex_fields {
     u8 reg, rm, index, vvvv; /* index, vvvv: 0: none */
 };
@@ -152,6 +169,41 @@ static inline void insn_vex_prefix(const struct insn *i, const struct vex_fields
     prefix[1] = (u8)((f->reg & 8 ? 0 : NOT_R) | (f->index & 8 ? 0 : NOT_X) | (f->rm & 8 ? 0 : NOT_B) |
                      (two ? 1 : vex[1] & MAP));
     prefix[2] = (u8)(i->vex_w << 7 | (~f->vvvv & 15) << 3 | (vex[two ? 1 : 2] & L_PP));
+}
+
+/* The four bytes of an EVEX prefix (SDM 2A 2.7.1): 62 | ~R ~X ~B ~R' 0 map | W ~vvvv 1 pp | z L'L b ~V' aaa. X is the
+ * fifth bit of a register in ModRM.rm. */
+static inline void insn_evex_prefix(const struct insn *i, const struct vex_fields *f, u8 *prefix)
+{
+    enum {
+        NOT_R = 0x80,
+        NOT_X = 0x40,
+        NOT_B = 0x20,
+        NOT_R5 = 0x10,
+        MAP = 0x0f,
+        FIXED = 4,
+        PP = 3,
+        NOT_V5 = 8
+    };
+    const u8 *evex = i->bytes + i->opcode_offset;
+    prefix[0] = 0x62;
+    prefix[1] = (u8)((f->reg & 8 ? 0 : NOT_R) | (f->index & 8 || f->rm & 16 ? 0 : NOT_X) |
+                     (f->rm & 8 ? 0 : NOT_B) | (f->reg & 16 ? 0 : NOT_R5) | (evex[1] & MAP));
+    prefix[2] = (u8)(i->vex_w << 7 | (~f->vvvv & 15) << 3 | FIXED | (evex[2] & PP));
+    prefix[3] = (u8)((evex[3] & ~NOT_V5) | (f->vvvv & 16 ? 0 : NOT_V5));
+}
+
+enum { VEX_PREFIX_MOST = 4 };
+
+/* The prefix of an instruction with VEX or EVEX. Returns its length. */
+static inline unsigned insn_vex_or_evex_prefix(const struct insn *i, const struct vex_fields *f, u8 *prefix)
+{
+    if (i->encoding == ENC_EVEX) {
+        insn_evex_prefix(i, f, prefix);
+        return 4;
+    }
+    insn_vex_prefix(i, f, prefix);
+    return 3;
 }
 
 /* The immediate of an instruction with VEX has one byte. A register in it has three bits outside 64-bit mode, whatever

@@ -65,7 +65,7 @@ static bool check_unit(struct vcpu *v, const struct insn *i)
         return !(traits & ISA_NOWAIT);
     }
     if (traits & ISA_AVX) {
-        if (!(v->mode & MODE_AVX)) fault_raise(v, VEC_UD);
+        if (!(v->mode & MODE_AVX) || (isa_is_avx512(i) && !(v->xcr0 & XCR0_AVX512))) fault_raise(v, VEC_UD);
         if (cr0 & CR0_TS) fault_raise(v, VEC_NM);
         return false;
     }
@@ -87,9 +87,8 @@ static void raise_fpu_error(struct vcpu *v)
 static bool check(struct vcpu *v, const struct insn *i)
 {
     bool known = isa_exposed(v->model, i) || (i->row->traits & ISA_OLDER_MEANING);
-    /* In real and virtual-8086 mode C4 and C5 are LES and LDS. Those of a register raise #UD. */
-    if (!known || !isa_lock_is_legal(i) || (i->encoding == ENC_VEX && !vcpu_protected(v)))
-        fault_raise(v, VEC_UD);
+    /* In real and virtual-8086 mode C4, C5 and 62 are LES, LDS and BOUND. Those of a register raise #UD. */
+    if (!known || !isa_lock_is_legal(i) || (insn_has_vex(i) && !vcpu_protected(v))) fault_raise(v, VEC_UD);
     if (!(i->row->traits & ISA_UNIT)) return true;
     if (!check_unit(v, i) || !fpu_error_pending(v)) return true;
     raise_fpu_error(v);

@@ -50,13 +50,17 @@ void fpu_set_mxcsr(struct vcpu *v, u32 mxcsr);
 void fpu_snapshot(struct vcpu *v);
 /* The same for the registers from the ninth on of a live state, which 32-bit code does not have. */
 void fpu_snapshot_high(struct vcpu *v);
+/* K0 to K7 of the state, wherever it is; it has AVX-512. */
+u64 fpu_opmask(const struct vcpu *v, unsigned number);
 /* Gives the fields of the image that the guest finds 0 or constant these values (fpu_state.c tells why). */
 void fxsave_tidy(u8 *image);
-/* From here on the upper halves of the YMM registers belong to the state. They are 0 at first. */
+/* From here on the upper halves of the YMM registers belong to the state, and AVX-512 if xcr0 has it. They are 0 at
+ * first. */
 void fpu_extend(struct vcpu *v);
 /* One instruction on the host, for host_probe.c: CVTPI2PS of memory with an x87 exception pending; a SHA instruction
  * with a misaligned operand. *resume is the address behind it. The guest's state must not be live. */
 void fpu_try_cvtpi2ps(u64 *resume);
 void fpu_try_sha(u64 *resume);
+void fpu_try_unused(u64 *resume);
 
 #endif

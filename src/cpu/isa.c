@@ -289,6 +289,32 @@ static const struct gate gates[ZYDIS_ISA_SET_MAX_VALUE + 1] = {
     [ZYDIS_ISA_SET_VPCLMULQDQ] = GATE(f7_ecx, F7C_VPCLMULQDQ),
     [ZYDIS_ISA_SET_GFNI] = GATE(f7_ecx, F7C_GFNI),
     [ZYDIS_ISA_SET_AVX_GFNI] = GATE(f7_ecx, F7C_GFNI),
+/* Likewise without AVX-512 in XCR0. */
+#define WIDTHS(isa_set, field, mask)                                                                         \
+    [ZYDIS_ISA_SET_##isa_set##_128] = GATE(field, mask),                                                     \
+    [ZYDIS_ISA_SET_##isa_set##_256] = GATE(field, mask), [ZYDIS_ISA_SET_##isa_set##_512] = GATE(field, mask)
+    WIDTHS(AVX512F, f7_ebx, F7B_AVX512F),
+    WIDTHS(AVX512BW, f7_ebx, F7B_AVX512BW),
+    WIDTHS(AVX512DQ, f7_ebx, F7B_AVX512DQ),
+    WIDTHS(AVX512CD, f7_ebx, F7B_AVX512CD),
+    WIDTHS(AVX512_IFMA, f7_ebx, F7B_AVX512IFMA),
+    WIDTHS(AVX512_VBMI, f7_ecx, F7C_AVX512VBMI),
+    WIDTHS(AVX512_VBMI2, f7_ecx, F7C_AVX512VBMI2),
+    WIDTHS(AVX512_VNNI, f7_ecx, F7C_AVX512VNNI),
+    WIDTHS(AVX512_BITALG, f7_ecx, F7C_AVX512BITALG),
+    WIDTHS(AVX512_VPOPCNTDQ, f7_ecx, F7C_AVX512VPOPCNTDQ),
+    WIDTHS(AVX512_GFNI, f7_ecx, F7C_GFNI),
+    WIDTHS(AVX512_VAES, f7_ecx, F7C_VAES),
+    WIDTHS(AVX512_VPCLMULQDQ, f7_ecx, F7C_VPCLMULQDQ),
+#undef WIDTHS
+    [ZYDIS_ISA_SET_AVX512F_SCALAR] = GATE(f7_ebx, F7B_AVX512F),
+    [ZYDIS_ISA_SET_AVX512F_128N] = GATE(f7_ebx, F7B_AVX512F),
+    [ZYDIS_ISA_SET_AVX512F_KOP] = GATE(f7_ebx, F7B_AVX512F),
+    [ZYDIS_ISA_SET_AVX512BW_128N] = GATE(f7_ebx, F7B_AVX512BW),
+    [ZYDIS_ISA_SET_AVX512BW_KOP] = GATE(f7_ebx, F7B_AVX512BW),
+    [ZYDIS_ISA_SET_AVX512DQ_SCALAR] = GATE(f7_ebx, F7B_AVX512DQ),
+    [ZYDIS_ISA_SET_AVX512DQ_128N] = GATE(f7_ebx, F7B_AVX512DQ),
+    [ZYDIS_ISA_SET_AVX512DQ_KOP] = GATE(f7_ebx, F7B_AVX512DQ),
 };
 #undef GATE
 #undef ALWAYS

@@ -67,7 +67,8 @@ enum isa_traits {
     ISA_SOFTWARE_INTERRUPT = 1 << 18,
     ISA_OLDER_MEANING = 1 << 19, /* on a CPU without the feature it is another instruction (TZCNT: BSF) */
     ISA_MAY_WAIT = 1 << 20,      /* raises a pending #MF on some CPU models (cpu_model.cvtpi2ps_waits) */
-    ISA_AVX = 1 << 21,     /* SIMD with VEX: #UD unless CR4.OSXSAVE and XCR0 allow it (MODE_AVX), #NM by TS */
+    ISA_AVX =
+        1 << 21, /* SIMD with VEX or EVEX: #UD unless CR4.OSXSAVE and XCR0 allow it (MODE_AVX), #NM by TS */
     ISA_ALIGNED = 1 << 22, /* with ISA_AVX: a memory operand must be aligned (SDM 2A table 2-21, type 1) */
     /* With ISA_AVX: VEX.W selects the size of a general register, or of memory that takes its place. */
     ISA_W_IS_SIZE = 1 << 23,
@@ -75,6 +76,8 @@ enum isa_traits {
     /* A general register of 4 or 8 bytes that it writes and does not read gets a new value on every execution. All
      * SIMD instructions do that. */
     ISA_OVERWRITES = 1 << 26,
+    ISA_OPMASK =
+        1 << 27, /* with ISA_AVX: VEX, but the registers are K0 to K7, which AVX-512 has (isa_is_avx512()) */
 };
 
 /* The state that allows a form. In any other state it raises #GP(0). */
@@ -109,6 +112,12 @@ struct isa_row {
 const struct isa_row *isa_row(const struct insn *i);
 /* The rows for bytes that are no instruction, and for instructions longer than 15 bytes, which raise #GP(0). */
 extern const struct isa_row isa_row_ud, isa_row_too_long;
+
+/* Does the instruction need AVX-512, so #UD unless XCR0 has its components, too? */
+static inline bool isa_is_avx512(const struct insn *i)
+{
+    return i->encoding == ENC_EVEX || (i->row->traits & ISA_OPMASK);
+}
 
 /* Each row has a number below this. Some numbers have no row: NULL. */
 unsigned isa_row_numbers(void);

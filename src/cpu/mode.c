@@ -59,9 +59,7 @@ static u32 state_bits(const struct vcpu *v)
     if (v->seg[SEG_CS].access & AR_DB) mode |= MODE_CODE32;
     if ((v->seg[SEG_SS].access & AR_DB) && !vcpu_code64(v)) mode |= MODE_STACK32;
     if (cr0 & CR0_PE) mode |= MODE_PE;
-    if (cr0 & CR0_TS) mode |= MODE_TS;
     if (cr0 & CR0_EM) mode |= MODE_EM;
-    if (cr0 & CR0_MP) mode |= MODE_MP;
     if (eflags & FL_VM) mode |= MODE_VM86;
     if (v->paging.cr4 & CR4_OSFXSR) mode |= MODE_OSFXSR;
     if (v->cpl <= vcpu_iopl(v)) mode |= MODE_IOPL;
@@ -69,6 +67,10 @@ static u32 state_bits(const struct vcpu *v)
     if (v->cpl == 3 && (cr0 & CR0_AM) && (eflags & FL_AC)) mode |= MODE_ALIGN;
     if (v->cpl > 0 && (v->paging.cr4 & CR4_TSD)) mode |= MODE_TSD;
     if ((v->paging.cr4 & CR4_OSXSAVE) && (v->xcr0 & XCR0_AVX) && vcpu_protected(v)) mode |= MODE_AVX;
+    if (cr0 & CR0_TS)
+        mode |= MODE_TS | (cr0 & CR0_MP ? MODE_MP : 0);
+    else if ((mode & MODE_AVX) && (v->xcr0 & XCR0_AVX512))
+        mode |= MODE_AVX512;
     if (unlikely(vcpu_long_mode(v))) {
         bool code64 = vcpu_code64(v), window = v->cpl == 3 && v->shadow->has_window;
         if (!code64) window = window && long_window_has_low(v->shadow);
@@ -146,7 +148,7 @@ static void reset_fpu(struct vcpu *v)
     v->fpu[FXSAVE_MXCSR] = 0x80;
     v->fpu[FXSAVE_MXCSR + 1] = 0x1f;
     v->xcr0 = XCR0_X87;
-    v->fpu_ymm = v->fpu_upper = false;
+    v->fpu_ymm = v->fpu_upper = v->fpu_zmm = false;
 }
 
 static void reset_registers(struct vcpu *v)

@@ -18,7 +18,8 @@ enum mode_bits {
     MODE_VM86 = 1 << 5,
     MODE_TS = 1 << 6,
     MODE_EM = 1 << 7,
-    MODE_MP = 1 << 8,
+    MODE_MP = 1 << 8,      /* with MODE_TS alone: it has no effect otherwise */
+    MODE_AVX512 = MODE_MP, /* without MODE_TS: MODE_AVX, and XCR0 has AVX-512 */
     MODE_OSFXSR = 1 << 9,
     MODE_IOPL = 1 << 10,      /* CPL <= IOPL: CLI, STI, IN and OUT are allowed, and POPF changes IF */
     MODE_STEP = 1 << 11,      /* TF or an enabled breakpoint: the interpreter executes */

@@ -81,7 +81,7 @@ static const struct operand *moved_operand(const struct insn *i)
 }
 
 /* The bytes of a thunk, the lowest first. A mandatory prefix, REX, 0F 38, opcode, ModRM, an immediate and RET
- * are eight bytes: one u64. A VEX prefix, opcode, ModRM, an immediate and RET are seven. */
+ * are eight bytes: one u64. So are an EVEX prefix, opcode, ModRM, an immediate and RET. */
 struct code {
     u64 bytes;
     unsigned length;
@@ -92,14 +92,14 @@ static void put(struct code *c, u8 byte)
     c->bytes |= (u64)byte << (8 * c->length++);
 }
 
-/* With VEX: the prefix's fields have the numbers of the registers that the decoder found. */
+/* With VEX or EVEX: the prefix's fields have the numbers of the registers that the decoder found. */
 static u64 vex_thunk_code(const struct insn *i, bool memory)
 {
     enum { R8 = 8, R9 = 9 };
     const struct operand *moved = moved_operand(i);
     struct code c = {0, 0};
     struct vex_fields f = {.reg = i->modrm >> 3 & 7, .rm = i->modrm & 7};
-    u8 prefix[3];
+    u8 prefix[VEX_PREFIX_MOST];
     for (unsigned n = 0; n < i->operand_count; n++) {
         const struct operand *o = &i->op[n];
         if (o->kind != OPND_REG) continue;
@@ -109,8 +109,8 @@ static u64 vex_thunk_code(const struct insn *i, bool memory)
         if (o->field == FIELD_VVVV) f.vvvv = number;
     }
     if (memory) f.rm = R9;
-    insn_vex_prefix(i, &f, prefix);
-    for (unsigned n = 0; n < sizeof(prefix); n++)
+    unsigned prefix_bytes = insn_vex_or_evex_prefix(i, &f, prefix);
+    for (unsigned n = 0; n < prefix_bytes; n++)
         put(&c, prefix[n]);
     put(&c, i->opcode);
     if (i->has_modrm) put(&c, (u8)((memory ? 0 : 0xc0) | (f.reg & 7) << 3 | (f.rm & 7)));
@@ -122,7 +122,7 @@ static u64 vex_thunk_code(const struct insn *i, bool memory)
 static u64 thunk_code(const struct insn *i, bool memory)
 {
     enum { REX = 0x40, REX_W = 8, REX_R = 4, REX_B = 1, R8 = 0, R9 = 1 };
-    if (i->encoding == ENC_VEX) return vex_thunk_code(i, memory);
+    if (insn_has_vex(i)) return vex_thunk_code(i, memory);
     const struct operand *moved = moved_operand(i);
     struct code c = {0, 0};
     u8 rex = i->rex & (REX_W | REX_R | REX_B), modrm = i->modrm;
@@ -203,10 +203,68 @@ static bool is_aligned(const struct cpu_model *model, const struct insn *i, cons
     return o->bytes == 16 && !(traits & ISA_UNALIGNED);
 }
 
+/* --- operands with a writemask --- */
+
+/* The elements of the memory operand that the mask selects, by MASK_PACKED the first ones. */
+static u64 elements_of_mask(const struct vcpu *v, const struct insn *i, const struct operand *o)
+{
+    unsigned count = o->bytes / i->element_bytes;
+    u64 mask = fpu_opmask(v, i->mask), elements = 0;
+    if (i->mask_bits < 64) mask &= (1ull << i->mask_bits) - 1;
+    switch ((enum mask_rule)i->mask_rule) {
+    case MASK_PACKED:
+        for (; mask; mask &= mask - 1)
+            elements = elements << 1 | 1;
+        return elements;
+    case MASK_SPREAD:
+        for (; mask; mask = count < 64 ? mask >> count : 0)
+            elements |= mask & ((1ull << count) - 1);
+        return elements;
+    default: return mask;
+    }
+}
+
+/* Move the elements between guest memory and the bounce buffer, or only check that it may be written. */
+enum transfer { TRANSFER_READ, TRANSFER_PROBE, TRANSFER_WRITE };
+static void move_elements(struct vcpu *v, const struct insn *i, u64 address, u64 elements, u8 *bounce,
+                          enum transfer transfer)
+{
+    unsigned bytes = i->element_bytes;
+    for (unsigned n = 0; elements >> n; n++) {
+        u64 at = exec_mask_address(i, address + n * bytes);
+        if (!(elements >> n & 1)) continue;
+        switch (transfer) {
+        case TRANSFER_READ: mem_read_bytes(v, i->mem_seg, at, bounce + n * bytes, bytes); break;
+        case TRANSFER_PROBE: mem_probe_write(v, i->mem_seg, at, bytes); break;
+        case TRANSFER_WRITE: mem_write_bytes(v, i->mem_seg, at, bounce + n * bytes, bytes); break;
+        }
+        if (n == 63) break;
+    }
+}
+
+static void prepare_masked(struct vcpu *v, const struct insn *i, const struct operand *o, u64 address,
+                           u8 *bounce)
+{
+    if (i->mask_rule == MASK_ALL && o->written) {
+        mem_probe_write(v, i->mem_seg, address, o->bytes);
+    } else if (i->mask_rule == MASK_ALL) {
+        mem_read_bytes(v, i->mem_seg, address, bounce, o->bytes);
+    } else {
+        u64 elements = elements_of_mask(v, i, o);
+        move_elements(v, i, address, elements, bounce, o->written ? TRANSFER_PROBE : TRANSFER_READ);
+    }
+}
+
 static void prepare_memory(struct vcpu *v, const struct insn *i, const struct operand *o, u64 address,
                            u8 *bounce)
 {
-    if (is_aligned(v->model, i, o)) mem_check_aligned(v, i->mem_seg, address, o->bytes, o->bytes, o->written);
+    bool unused = i->mask && !v->model->unused_is_aligned && !elements_of_mask(v, i, o);
+    if (is_aligned(v->model, i, o) && !unused)
+        mem_check_aligned(v, i->mem_seg, address, o->bytes, o->bytes, o->written);
+    if (i->mask) {
+        prepare_masked(v, i, o, address, bounce);
+        return;
+    }
     if (o->written) mem_probe_write(v, i->mem_seg, address, o->bytes);
     /* An x87 store with an unmasked exception stores nothing: then the old bytes are written again. */
     if (o->read || (i->row->traits & ISA_FPU)) mem_read_bytes(v, i->mem_seg, address, bounce, o->bytes);
@@ -221,6 +279,9 @@ void thunk_execute(struct vcpu *v, const struct insn *i)
     if (memory) prepare_memory(v, i, memory, address, t->bounce);
     frame_prepare(&frame, v, i, memory);
     if (!fpu_execute(v, &frame)) fault_raise(v, v->paging.cr4 & CR4_OSXMMEXCPT ? VEC_XM : VEC_UD);
-    if (memory && memory->written) mem_write_bytes(v, i->mem_seg, address, t->bounce, memory->bytes);
+    if (memory && memory->written && i->mask)
+        move_elements(v, i, address, elements_of_mask(v, i, memory), t->bounce, TRANSFER_WRITE);
+    else if (memory && memory->written)
+        mem_write_bytes(v, i->mem_seg, address, t->bounce, memory->bytes);
     frame_commit(&frame, v, i);
 }

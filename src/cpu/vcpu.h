@@ -130,11 +130,12 @@ struct vcpu {
     u64 xcr0;       /* written by XSETBV */
     bool fpu_ymm;   /* XCR0 has had AVX set: the upper halves of the YMM registers are part of the state */
     bool fpu_upper; /* with fpu_ymm: some upper half in the image may be other than 0 */
+    bool fpu_zmm;   /* XCR0 has had AVX-512 set, and with it AVX: its components are part of the state */
     /* If fpu_live: the XMM registers, or with fpu_ymm the YMM registers, are in fpu_shelter; all: the ninth to the
-     * sixteenth too, which IA-32e mode has. */
+     * sixteenth too, which IA-32e mode has. With fpu_zmm, the components of AVX-512 are in fpu_shelter_zmm. */
     bool fpu_sheltered, fpu_shelter_all;
     bool fpu_shelter_upper; /* with fpu_ymm: some upper half there is not 0 */
-    u8 fpu_shelter[512];
+    u8 fpu_shelter[512], fpu_shelter_zmm[1600];
 
     /* The image (fxsave.h), valid while !fpu_live */
     _Alignas(64) u8 fpu[4096];

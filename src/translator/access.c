@@ -233,7 +233,7 @@ static struct stub *slow_path(struct build *b, unsigned size, bool write, u32 fr
     struct stub *slow = stub_add(b, STUB_SLOW, from);
     slow->back = b->e.at;
     slow->linear = REG_LINEAR;
-    slow->size = (u8)size;
+    slow->size = b->i->mask ? SLOW_MOST : (u8)size;
     slow->write = write;
     slow->open = hoist_is_open(b);
     return slow;

@@ -47,8 +47,10 @@
 
 /* Two bytes follow a call of THUNK_SLOW. The first is the size of the access, with SLOW_WRITE for a write, and
  * with SLOW_HOISTED if code behind the access relies on a hoisted check. The second is the index of the guest
- * instruction in its block. */
+ * instruction in its block. A size of 0 stands for SLOW_MOST bytes, of which a writemask may leave some out. */
 #define SLOW_BYTES   2
+#define SLOW_MOST    64
+#define SLOW_SIZE    (SLOW_MOST - 1)
 #define SLOW_WRITE   0x80
 #define SLOW_HOISTED 0x40
 

@@ -203,7 +203,7 @@ static void note_operand(struct build *b, unsigned n, struct values *values)
         const struct operand *o = &i->op[k];
         bool prefetched =
             i->row->emitter == EMITTER_prefetch && b->mode & MODE_WINDOW; /* verify_prefetch() */
-        if (o->kind == OPND_MEM && o->bytes <= 32 && (o->bytes || prefetched))
+        if (o->kind == OPND_MEM && o->bytes <= 32 && !i->mask && (o->bytes || prefetched))
             note(b, n, HOIST_OPERAND, address_of(values, i), o->bytes, o->written);
     }
 }
@@ -329,6 +329,17 @@ static void hold_address(struct build *b, const struct hoist *group, u8 linear)
     emit_store64(&b->e, frame_holder(group), REG_LINEAR);
 }
 
+/* The displacement of the lowest address of the group, from the registers of this access's address. False: 64-bit code
+ * cannot have it. */
+static bool find_displacement(const struct build *b, const struct hoist *group,
+                              const struct hoist_access *access, const struct host_mem *stack_slot, s32 *disp)
+{
+    s64 of_access = stack_slot ? stack_slot->disp : (s32)b->i->mem_disp;
+    s64 lowest = of_access + group->low - access->offset;
+    *disp = (s32)lowest;
+    return !is_code64(b) || lowest == *disp;
+}
+
 bool hoist_access(struct build *b, enum hoist_slot slot, const struct host_mem *stack_slot, unsigned size,
                   bool write, struct host_mem *mem)
 {
@@ -340,10 +351,12 @@ bool hoist_access(struct build *b, enum hoist_slot slot, const struct host_mem *
     bool now = !group->checked, other = size > access->size || (write && !access->write);
     if (other) return false;
     if (now) {
+        s32 disp;
+        if (!find_displacement(b, group, access, stack_slot, &disp)) return false;
         if (left < 2 || b->block->edge_count >= MAX_HOIST_EDGES || !find_holder(b, group)) return false;
         flags_clobber(b);
         if (!stack_slot) address = operand_address(b);
-        address.disp = (s32)((u32)address.disp + (u32)group->low - (u32)access->offset);
+        address.disp = disp;
         hold_address(b, group, check_group(b, group, address));
         group->checked = true;
         b->v->counters->hoists++;

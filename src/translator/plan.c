@@ -15,7 +15,8 @@ static bool fpu_is_off(const struct build *b, const struct insn *i)
     }
     if (traits & ISA_MMX) return b->mode & (MODE_EM | MODE_TS);
     if (traits & ISA_SSE) return (b->mode & (MODE_EM | MODE_TS)) || !(b->mode & MODE_OSFXSR);
-    if (traits & ISA_AVX) return (b->mode & MODE_TS) || !(b->mode & MODE_AVX);
+    if ((b->mode & MODE_TS) && (traits & ISA_AVX)) return true;
+    if (traits & ISA_AVX) return !(b->mode & (isa_is_avx512(i) ? MODE_AVX512 : MODE_AVX));
     return false;
 }
 

@@ -277,9 +277,9 @@ bool rewrite_can(const struct build *b)
 {
     const struct insn *i = b->i;
     if (hidden_register(i)) return false;
-    if (i->encoding != ENC_LEGACY && i->encoding != ENC_VEX) return false;
-    /* VEX is #UD in real and virtual-8086 mode (SDM 2A 2.3.1). */
-    if (i->encoding == ENC_VEX && (!(b->mode & MODE_PE) || (b->mode & MODE_VM86))) return false;
+    if (i->encoding != ENC_LEGACY && !insn_has_vex(i)) return false;
+    /* VEX and EVEX are #UD in real and virtual-8086 mode (SDM 2A 2.3.1). */
+    if (insn_has_vex(i) && (!(b->mode & MODE_PE) || (b->mode & MODE_VM86))) return false;
     const struct operand *mem = memory_operand(i), *high = high_byte(i);
     if (!has_registers(i, mem)) return false;
     if (high && uses_esp(i)) return false;
@@ -287,7 +287,7 @@ bool rewrite_can(const struct build *b)
     if (!i->has_modrm && !is_moffs(i)) return false;
     /* XCHG AL,AH would change the AL that CMPXCHG uses besides its operands. */
     if (high && ((i->row->traits & ISA_USES_AX) || i->encoding == ENC_VEX)) return false;
-    if (mem->bytes > 32) return false;
+    if (mem->bytes > SLOW_MOST) return false;
     /* In the window the access may raise a host page fault, when the halves must not be swapped. */
     if (high && has_window(b) &&
         (!access_is_direct(b, i) || i->mem_base == REG_ESP || i->mem_index == REG_ESP))
@@ -385,24 +385,26 @@ static u8 field_or_0(u8 number)
     return number == HOST_NONE ? 0 : number;
 }
 
-/* VEX (BMI1, BMI2, AVX), always in the three-byte form. */
+/* VEX (BMI1, BMI2, AVX), always in the three-byte form, and EVEX (AVX-512). */
 static void emit_vex(struct build *b, const struct insn *i, const struct fields *f,
                      const struct host_mem *mem)
 {
     struct vex_fields fields = {.reg = f->reg, .rm = f->rm, .vvvv = field_or_0(f->vvvv)};
-    u8 prefix[3];
+    u8 prefix[VEX_PREFIX_MOST];
     if (mem) {
         fields.rm = field_or_0(mem->base);
         fields.index = field_or_0(mem->index);
         emit_window_prefixes(&b->e, mem);
     }
-    insn_vex_prefix(i, &fields, prefix);
-    for (unsigned n = 0; n < sizeof(prefix); n++)
+    unsigned prefix_bytes = insn_vex_or_evex_prefix(i, &fields, prefix);
+    for (unsigned n = 0; n < prefix_bytes; n++)
         emit8(&b->e, prefix[n]);
     emit8(&b->e, i->opcode);
-    if (mem)
-        emit_modrm_mem(&b->e, f->reg, mem);
-    else if (i->has_modrm)
+    if (mem) {
+        struct host_mem at = *mem;
+        at.disp32 |= i->encoding == ENC_EVEX && at.disp; /* one of 8 bits counts operands (SDM 2A 2.7.5) */
+        emit_modrm_mem(&b->e, f->reg, &at);
+    } else if (i->has_modrm)
         emit8(&b->e, (u8)(0xc0 | (f->reg & 7) << 3 | (f->rm & 7)));
     if (i->imm_bytes) emit8(&b->e, insn_vex_immediate(i));
 }
@@ -510,7 +512,7 @@ void rewrite_identical(struct build *b)
     bool in_window = has_window(b) || (mem && at.window == WINDOW_LONG);
     if (!in_window) b->site[b->n].host = in_block(b, b->e.at);
     if (high) swap_high(b, high);
-    if (i->encoding == ENC_VEX)
+    if (insn_has_vex(i))
         emit_vex(b, i, &fields, in_memory ? &at : NULL);
     else if (in_memory)
         emit_legacy_mem(b, i, &fields, at);

@@ -363,7 +363,7 @@ static bool guarded_write(struct vcpu *v, u64 gpa, unsigned size)
 
 struct slow_result translator_slow_access(struct vcpu *v, u64 linear, const u8 *site)
 {
-    unsigned size = site[0] & ~(SLOW_WRITE | SLOW_HOISTED);
+    unsigned size = site[0] & SLOW_SIZE ? site[0] & SLOW_SIZE : SLOW_MOST;
     bool write = site[0] & SLOW_WRITE;
     u64 drops = v->shadow->data_drops;
     struct shadow_hit hit = {.kind = SHADOW_MMIO};
@@ -384,9 +384,9 @@ struct slow_result translator_slow_access(struct vcpu *v, u64 linear, const u8 *
         v->counters->hoists_left++;
     }
     locate(v, site);
-    /* A misaligned operand of 16 or 32 bytes may raise #GP. The interpreter decides. */
-    bool unaligned = size >= 16 && linear & (size - 1);
-    if (hit.kind == SHADOW_FAULT && !unaligned)
+    /* A misaligned operand of 16 or more bytes may raise #GP, and one with a writemask no #PF. The interpreter decides. */
+    bool vague = size == SLOW_MOST || (size >= 16 && linear & (size - 1));
+    if (hit.kind == SHADOW_FAULT && !vague)
         return (struct slow_result){.resume = slow_fault(v, linear, hit.error)};
     if (hit.kind == SHADOW_MMIO && one_page && is_canonical(linear)) {
         bool may_stay = !(site[0] & SLOW_HOISTED) || v->shadow->data_drops == drops;

@@ -169,7 +169,8 @@ static void emit_stub(struct build *b, const struct stub *stub)
         else if (stub->linear != REG_LINEAR)
             emit_mov_rr64(&b->e, REG_LINEAR, stub->linear);
         emit_call_thunk(&b->e, THUNK_SLOW);
-        emit8(&b->e, stub->size | (stub->write ? SLOW_WRITE : 0) | (stub->open ? SLOW_HOISTED : 0));
+        emit8(&b->e,
+              (stub->size & SLOW_SIZE) | (stub->write ? SLOW_WRITE : 0) | (stub->open ? SLOW_HOISTED : 0));
         emit8(&b->e, stub->index);
         emit_jmp_to(&b->e, stub->back);
         break;

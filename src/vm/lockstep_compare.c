@@ -168,8 +168,11 @@ struct fpu_part {
 };
 
 static const struct fpu_part fpu_parts[] = {
-    {"fcw", 0, 2, 1, 0},      {"fsw", 2, 2, 1, 0},      {"ftw", 4, 1, 1, 0},           {"mxcsr", 24, 4, 1, 0},
-    {"st/mm", 32, 10, 8, 16}, {"xmm", 160, 16, 16, 16}, {"ymm high", 576, 16, 16, 16},
+    {"fcw", 0, 2, 1, 0},           {"fsw", 2, 2, 1, 0},
+    {"ftw", 4, 1, 1, 0},           {"mxcsr", 24, 4, 1, 0},
+    {"st/mm", 32, 10, 8, 16},      {"xmm", 160, 16, 16, 16},
+    {"ymm high", 576, 16, 16, 16}, {"k", 832, 8, 8, 8},
+    {"zmm high", 896, 32, 16, 32}, {"zmm 16 +", 1408, 64, 16, 64},
 };
 
 static u64 get_u64(const u8 *at)
@@ -186,12 +189,12 @@ static void print_bytes(const u8 *bytes, unsigned count, FILE *out)
 }
 
 /* FCW, FSW and the abridged FTW; all ST and XMM registers. (Those of 64-bit mode are 0 in other guests.) The upper
- * halves of the YMM registers lie apart; they are 0 in guests without AVX. */
+ * halves of the YMM registers and the components of AVX-512 lie apart; they are 0 in guests without them. */
 #define FPU_CONTROL_MASK  0x000000ffffffffffull
 #define FPU_REGISTERS     32
 #define FPU_REGISTERS_END 416
 #define FPU_UPPER         576
-#define FPU_UPPER_END     832
+#define FPU_UPPER_END     2432
 
 static unsigned compare_fpu(const u8 *a, const u8 *b, FILE *out)
 {

@@ -65,7 +65,7 @@ static unsigned differences(const struct state64 *a, const struct state64 *b, co
     unsigned count = memcmp(a->gpr, b->gpr, sizeof(a->gpr)) != 0;
     count += a->rip != b->rip || a->vector != b->vector || ((a->eflags ^ b->eflags) & (FL_ARITH | FL_DF));
     count += memcmp(a->fx + FX_XMM, b->fx + FX_XMM, FX_XMM_END64 - FX_XMM) ||
-             memcmp(a->fx + FX_YMM, b->fx + FX_YMM, FX_YMM_END64 - FX_YMM) ||
+             memcmp(a->fx + FX_YMM, b->fx + FX_YMM, FX_ALL - FX_YMM) ||
              memcmp(a->fx + FX_MXCSR, b->fx + FX_MXCSR, 4);
     return count + (memcmp(memory_a, memory_b, SCRATCH_BYTES) != 0);
 }

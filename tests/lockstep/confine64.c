@@ -7,11 +7,12 @@
  * shelters the FPU state. In between page tables change, with INVLPG or a load of CR3, and other PCIDs and another root
  * with the same pages are loaded, which keep what the PCID has cached if it may be kept.
  *
- *     confine64 [--seed N] [--count N] [--kernel | --compat | --unchecked]
+ *     confine64 [--seed N] [--count N] [--kernel | --compat | --unchecked] [--avx]
  *
  * With --kernel the code runs at CPL 0, where it has no window. With --compat it is 32-bit code in compatibility mode,
  * and the host's GS base, which the operands of that code name, is not 0 at first. With --unchecked, instructions go on
- * to use the window however often they fault there; else most of them soon do not (translator/checked.h).
+ * to use the window however often they fault there; else most of them soon do not (translator/checked.h). With --avx
+ * the guest has enabled AVX and AVX-512, as far as the host has them, and its code has masked moves.
  */
 #include "machine64.h"
 #include "random64.h"
@@ -63,10 +64,10 @@ struct state {
     u64 gpr[GPR_COUNT], rip, cr2, error;
     u32 eflags;
     u8 vector;
-    _Alignas(16) u8 fx[FX_YMM_END64];
+    _Alignas(16) u8 fx[FX_ALL];
 };
 
-static bool kernel, compat, unchecked;
+static bool kernel, compat, unchecked, avx;
 
 /* --- the guest --- */
 
@@ -112,6 +113,7 @@ static void build(struct machine *m, struct rig *rig)
     phys_write_bytes(phys, OTHER_PML4_AT, phys->ram + MACHINE64_PML4, PAGE_SIZE);
     machine64_tables(phys);
     machine64_reset(&rig->vcpu, CR4_PCIDE);
+    if (avx) machine64_extend(&rig->vcpu);
 }
 
 static void set(struct rig *rig, const struct state *in)
@@ -129,7 +131,7 @@ static void set(struct rig *rig, const struct state *in)
     v->base64.fs = in->cr2; /* some address */
     if (compat) v->seg[SEG_FS].base = (u32)in->cr2;
     fpu_park(v);
-    memcpy(v->fpu, in->fx, FX_XMM_END64);
+    machine64_set_fx(v, in->fx);
     vcpu_update_mode(v);
 }
 
@@ -309,6 +311,23 @@ static void put_memory(struct program *p, unsigned reg, unsigned base, unsigned 
         if ((base & 7) == 4) put(p, 0x24);
         put_value(p, (u32)displacement(), 4);
     }
+}
+
+/* VMOVUPS or VMOVAPS of one of the 32 vector registers, of any length, with a mask. */
+static void put_evex_move(struct program *p)
+{
+    static const u8 opcodes[] = {0x10, 0x11, 0x28, 0x29};
+    u8 opcode = opcodes[random64_below(ARRAY_SIZE(opcodes))];
+    unsigned reg = (unsigned)random64_below(32), base = (unsigned)random64_below(16),
+             index = (unsigned)random64_below(16);
+    unsigned mask = random64_chance(30) ? 0 : (unsigned)random64_below(8);
+    bool zeroing = mask && !(opcode & 1) && random64_chance(30);
+    put(p, 0x62);
+    put(p, ((reg >> 3 & 1) << 7 | (index >> 3) << 6 | (base >> 3) << 5 | (reg >> 4) << 4) ^ 0xf1);
+    put(p, 0x7c);
+    put(p, (unsigned)zeroing << 7 | (unsigned)random64_below(3) << 5 | 8 | mask);
+    put(p, opcode);
+    put_memory(p, reg, base, index);
 }
 
 static void put_access(struct program *p)
@@ -583,6 +602,7 @@ static void generate(struct program *p, const struct rig *rig)
             put(p, 0xc0 | (unsigned)random64_below(64));
             break;
         case 4: put_string(p, rig); break;
+        case 5: (avx && !compat ? put_evex_move : put_access)(p); break;
         default: put_access(p); break;
         }
     }
@@ -601,7 +621,8 @@ static unsigned compare(const struct state *a, const struct state *b)
     unsigned count = memcmp(a->gpr, b->gpr, sizeof(a->gpr)) != 0;
     count += a->rip != b->rip || a->vector != b->vector || a->error != b->error ||
              (a->vector == 14 && a->cr2 != b->cr2);
-    count += memcmp(a->fx + FX_XMM, b->fx + FX_XMM, 16 * 16) != 0;
+    count += memcmp(a->fx + FX_XMM, b->fx + FX_XMM, FX_XMM_END64 - FX_XMM) ||
+             memcmp(a->fx + FX_YMM, b->fx + FX_YMM, FX_ALL - FX_YMM);
     return count + (memcmp(machines[0].rig->phys.ram + DATA_AT, machines[1].rig->phys.ram + DATA_AT,
                            ARRAY_SIZE(places) * DATA_BYTES) != 0);
 }
@@ -728,7 +749,9 @@ static void test_one(void)
                           (random64_chance(50) ? random64_below(PAGE_SIZE / 8) : random64_below(8)) * 8;
     in.cr2 = address(translator);
     if (!is_canonical(in.cr2)) in.cr2 = 0;
-    for (unsigned n = FX_XMM; n < FX_XMM + 16 * 16; n += 8)
+    for (unsigned n = FX_XMM; n < FX_XMM_END64; n += 8)
+        memcpy(in.fx + n, &(u64){random64()}, 8);
+    for (unsigned n = FX_YMM; n < FX_ALL && avx; n += 8)
         memcpy(in.fx + n, &(u64){random64()}, 8);
     memcpy(in.fx, "\x7f\x03", 2);
     memcpy(in.fx + FX_MXCSR, "\x80\x1f", 2);
@@ -764,6 +787,7 @@ int main(int argc, char **argv)
     const struct own_option own[] = {{.name = "kernel", .flag = &kernel},
                                      {.name = "compat", .flag = &compat},
                                      {.name = "unchecked", .flag = &unchecked},
+                                     {.name = "avx", .flag = &avx},
                                      {0}};
     struct random_run programs = {.seed = 1, .count = 20000};
     if (!random_run_parse(&programs, own, argc, argv)) return 2;

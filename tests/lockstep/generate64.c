@@ -57,6 +57,56 @@ static bool is_wanted(const struct rig *rig, const struct test64 *t)
     return !(branch && (t->z.attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE));
 }
 
+/* VEX with an opcode that works on mask registers: KAND and its kind, KMOV, KORTEST, KTEST; KSHIFT, which map 3 has. */
+static unsigned put_vex_mask(u8 *to)
+{
+    static const u8 opcodes[] = {0x41, 0x42, 0x43, 0x44, 0x45, 0x46, 0x47, 0x48, 0x49, 0x4a, 0x4b,
+                                 0x90, 0x91, 0x92, 0x93, 0x98, 0x99, 0x30, 0x31, 0x32, 0x33};
+    u8 opcode = opcodes[random64_below(ARRAY_SIZE(opcodes))];
+    bool shift = opcode < 0x40;
+    to[0] = 0xc4;
+    /* There are 8 of them: their numbers have no fourth bit in R or in vvvv. */
+    to[1] = (u8)(0x80 | (random64() & 0x60) | (shift ? 3 : 1));
+    to[2] = (u8)(0x40 | random64());
+    if (shift || opcode == 0x44 || opcode >= 0x90) to[2] |= 0x38; /* no operand in vvvv */
+    to[3] = opcode;
+    to[4] = (u8)(random64() | (random64_chance(80) ? 0xc0 : 0)); /* most have registers only */
+    return 5;
+}
+
+/* Any map, registers, length, prefix and mask, and a ModRM byte, where gathers and scatters need a SIB byte behind. */
+static unsigned put_evex(u8 *to)
+{
+    enum { MAP = 7, ALWAYS_0 = 8 };
+    enum { NO_VVVV = 0x78, ALWAYS_1 = 4, PP = 3, PP_66 = 1 };
+    enum { Z = 0x80, LL = 0x60, B = 0x10, NOT_V = 8, AAA = 7 };
+    u64 bits = random64();
+    bool vsib = random64_chance(1);
+    u8 p0 = (u8)(bits & ~(u64)(MAP | ALWAYS_0)), p1 = (u8)(bits >> 8 | ALWAYS_1),
+       p2 = (u8)(bits >> 16 & (LL | AAA));
+    if (random64_chance(85)) p2 |= NOT_V;
+    if (random64_chance(35)) p2 &= (u8)~AAA;
+    if ((p2 & AAA) && random64_chance(35)) p2 |= Z;
+    if (random64_chance(20)) p2 |= B;
+    /* There are three lengths. Where B selects a rounding, there are four. */
+    if ((p2 & LL) == LL && !(p2 & B)) p2 ^= (u8)(random64_chance(50) ? LL : LL / 3);
+    if (random64_chance(40)) p1 |= NO_VVVV;
+    if (random64_chance(50)) p1 = (u8)((p1 & ~PP) | PP_66); /* which most have */
+    to[0] = 0x62;
+    to[1] = (u8)(p0 | (1 + random64_below(3)));
+    to[2] = p1;
+    to[3] = p2;
+    to[4] = (u8)random64();
+    to[5] = (u8)(random64() | (random64_chance(30) ? 0xc0 : 0));
+    if (!vsib) return 6;
+    to[1] = p0 | 2;
+    to[2] = (u8)((p1 & ~PP) | NO_VVVV | PP_66);
+    to[3] &= (u8) ~(Z | B);
+    to[4] = (u8)((random64_chance(50) ? 0x90 : 0xa0) | random64_below(4));
+    to[5] = (u8)(random64_below(3) << 6 | random64_below(8) << 3 | 4);
+    return 6;
+}
+
 /* The three-byte form with any map, register, length and prefix, or the two-byte form. */
 static unsigned put_vex(u8 *to)
 {
@@ -78,16 +128,21 @@ static unsigned put_vex(u8 *to)
 bool generate64(const struct rig *rig, struct test64 *t)
 {
     static ZydisDecoder decoder;
-    unsigned n = 0;
+    bool zmm = cpu_model_xcr0(rig->vcpu.model) & XCR0_AVX512;
+    unsigned n = 0, vex = 35, with_zmm = zmm ? 45 : 0;
     *t = (struct test64){0};
     if (random64_chance(15)) t->bytes[n++] = 0x66;
     if (random64_chance(8)) t->bytes[n++] = 0x67;
     if (random64_chance(5)) t->bytes[n++] = 0xf0;
     if (random64_chance(20)) t->bytes[n++] = random64_chance(50) ? 0xf2 : 0xf3;
     if (random64_chance(70)) t->bytes[n++] = 0x40 | random64() % 16;
-    if (random64_chance(35)) {
-        n = random64_chance(95) ? 0 : n; /* no prefix but 67h and those of segments may come before VEX */
-        n += put_vex(t->bytes + n);
+    u64 which = random64_below(100);
+    if (which < vex + with_zmm) {
+        if (random64_chance(95)) n = 0; /* no prefix but 67h and those of segments may come before them */
+        if (which < vex)
+            n += put_vex(t->bytes + n);
+        else
+            n += random64_chance(80) ? put_evex(t->bytes + n) : put_vex_mask(t->bytes + n);
     } else if (random64_chance(40)) {
         t->bytes[n++] = 0x0f;
         if (random64_chance(20)) t->bytes[n++] = random64_chance(50) ? 0x38 : 0x3a;
@@ -119,29 +174,68 @@ void generate64_aim(struct test64 *t, struct state64 *in, u64 to)
     }
 }
 
-/* Into the scratch area. */
-static void aim(struct test64 *t, struct state64 *in)
+bool generate64_is_evex(const struct test64 *t)
 {
-    u64 to = SCRATCH_MIDDLE + random64() % 512;
-    generate64_aim(t, in, random64_chance(60) ? to & ~15ull : to);
+    return t->z.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX;
 }
 
 bool generate64_is_gather(const struct test64 *t)
 {
-    return t->z.meta.category == ZYDIS_CATEGORY_AVX2GATHER;
+    return t->z.meta.category == ZYDIS_CATEGORY_AVX2GATHER || t->z.meta.category == ZYDIS_CATEGORY_GATHER;
 }
 
-/* Indices that stay within the scratch area. */
+bool generate64_is_scatter(const struct test64 *t)
+{
+    return t->z.meta.category == ZYDIS_CATEGORY_SCATTER;
+}
+
+/* Into the scratch area; with EVEX at times over one of its ends, where the mask decides what faults. */
+static void aim(struct test64 *t, struct state64 *in)
+{
+    static const u8 alignments[] = {1, 1, 16, 16, 64};
+    u64 to = SCRATCH_MIDDLE + random64() % 512;
+    to &= ~(u64)(alignments[random64_below(ARRAY_SIZE(alignments))] - 1);
+    if (generate64_is_evex(t) && random64_chance(15))
+        to = (random64_chance(50) ? SCRATCH_AT : SCRATCH_AT + SCRATCH_BYTES) - random64_below(65);
+    generate64_aim(t, in, to);
+}
+
+/* 8 bytes of a vector register. */
+static u8 *vector_at(struct state64 *in, unsigned number, unsigned byte)
+{
+    if (number >= 16) return in->fx + FX_ZMM16 + 64 * (number - 16) + byte;
+    if (byte < 16) return in->fx + FX_XMM + 16 * number + byte;
+    return in->fx + (byte < 32 ? FX_YMM + 16 * number + byte - 16 : FX_ZMM + 32 * number + byte - 32);
+}
+
+/* Indices that stay within the scratch area, all of them or, where a mask decides whether it is used, all but one. */
 static void aim_gather(const struct test64 *t, struct state64 *in)
 {
-    unsigned index = (unsigned)(t->operands[1].mem.index - ZYDIS_REGISTER_XMM0) % 32;
+    ZydisRegister vector = ZYDIS_REGISTER_NONE;
+    for (unsigned n = 0; n < t->z.operand_count; n++)
+        if (t->operands[n].type == ZYDIS_OPERAND_TYPE_MEMORY) vector = t->operands[n].mem.index;
+    unsigned index = (unsigned)ZydisRegisterGetId(vector);
     bool quads = t->insn.opcode & 1;
-    for (unsigned n = 0; n < 4; n++) {
+    for (unsigned n = 0; n < 8; n++) {
         u64 low = random64() % 512, high = quads ? 0 : random64() % 512;
         if (random64_chance(50)) low = quads ? -low : (u32)-low;
         u64 value = low | high << 32;
-        memcpy(in->fx + (n < 2 ? FX_XMM + 16 * index + 8 * n : FX_YMM + 16 * index + 8 * (n - 2)), &value, 8);
+        memcpy(vector_at(in, index, 8 * n), &value, 8);
     }
+    if (generate64_is_evex(t) && random64_chance(20))
+        memcpy(vector_at(in, index, 8 * (unsigned)random64_below(8)), &(u32){(u32)random64()}, 4);
+}
+
+/* Masks with about half of their bits, with few in the lowest byte, and with all. Of ZMM0 to ZMM15 the upper halves,
+ * and all of the others; some are 0. */
+static void randomize_zmm(u8 *fx)
+{
+    for (unsigned n = FX_OPMASK; n < FX_ZMM; n += 8) {
+        u64 masks[] = {random64(), random64() & random64() & 0xff, UINT64_MAX};
+        memcpy(fx + n, &masks[random64_below(ARRAY_SIZE(masks))], 8);
+    }
+    for (unsigned n = FX_ZMM; n < FX_ALL; n += 32)
+        if (random64_chance(85)) random64_fill(fx + n, 32);
 }
 
 void generate64_state(struct test64 *t, struct state64 *in)
@@ -168,7 +262,9 @@ void generate64_state(struct test64 *t, struct state64 *in)
         if (n == FX_XMM_END64) n = FX_YMM;
         memcpy(in->fx + n, &value, 8);
     }
-    if (generate64_is_gather(t) && random64_chance(90)) aim_gather(t, in);
+    randomize_zmm(in->fx);
+    /* The element of a scatter that faults need not be the only one outside, and the host may write the others. */
+    if (generate64_is_scatter(t) || (generate64_is_gather(t) && random64_chance(90))) aim_gather(t, in);
     for (unsigned n = 32; n < 160; n += 16) {
         u64 value = random64() | 1ull << 63;
         u16 exponent = (u16)(0x3fff + random64() % 64 - 32);

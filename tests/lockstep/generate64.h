@@ -22,6 +22,8 @@ bool generate64(const struct rig *rig, struct test64 *t);
 void generate64_state(struct test64 *t, struct state64 *in);
 /* Change the state so that the memory operand lies at `to`: by a register of its address, or by its displacement. */
 void generate64_aim(struct test64 *t, struct state64 *in, u64 to);
+bool generate64_is_evex(const struct test64 *t);
 bool generate64_is_gather(const struct test64 *t);
+bool generate64_is_scatter(const struct test64 *t);
 
 #endif

@@ -47,6 +47,23 @@ void machine64_enter(struct vcpu *v, bool kernel)
     v->cpl = kernel ? 0 : 3;
 }
 
+void machine64_extend(struct vcpu *v)
+{
+    u32 components = cpu_model_xcr0(v->model);
+    if (!(components & XCR0_AVX)) return;
+    v->paging.cr4 |= CR4_OSXSAVE;
+    v->xcr0 = components;
+    fpu_extend(v);
+}
+
+void machine64_set_fx(struct vcpu *v, const u8 *fx)
+{
+    memcpy(v->fpu, fx, FX_XMM_END64);
+    if (!(v->xcr0 & XCR0_AVX)) return;
+    memcpy(v->fpu + FX_YMM, fx + FX_YMM, (v->xcr0 & XCR0_AVX512 ? FX_ALL : FX_YMM_END64) - FX_YMM);
+    v->fpu_upper = true;
+}
+
 static void init(struct rig *rig)
 {
     struct phys *phys = &rig->phys;
@@ -75,14 +92,8 @@ static void set_state(struct rig *rig, const struct state64 *in)
     v->rip = in->rip;
     v->eflags = in->eflags | FL_IF;
     v->fpu_live = false;
-    if (cpu_model_xcr0(v->model) & XCR0_AVX) {
-        v->paging.cr4 |= CR4_OSXSAVE;
-        v->xcr0 = cpu_model_xcr0(v->model);
-        fpu_extend(v);
-        memcpy(v->fpu + FX_YMM, in->fx + FX_YMM, FX_YMM_END64 - FX_YMM);
-        v->fpu_upper = true;
-    }
-    memcpy(v->fpu, in->fx, FX_XMM_END64);
+    machine64_extend(v);
+    machine64_set_fx(v, in->fx);
     vcpu_update_mode(v);
 }
 

@@ -32,8 +32,8 @@ struct state64 {
     u64 rip;
     u32 eflags;
     u8 vector;
-    u64 fault_address;                /* behind a page fault: CR2 */
-    _Alignas(16) u8 fx[FX_YMM_END64]; /* as in vcpu.fpu */
+    u64 fault_address;          /* behind a page fault: CR2 */
+    _Alignas(16) u8 fx[FX_ALL]; /* as in vcpu.fpu */
 };
 
 /* `translate`: the engine is the translator, with blocks of block_limit instructions (0: its default). NULL: it cannot
@@ -49,5 +49,9 @@ void machine64_run(struct rig *rig, const struct state64 *in, struct state64 *ou
 void machine64_tables(struct phys *phys);
 void machine64_reset(struct vcpu *v, u32 cr4);
 void machine64_enter(struct vcpu *v, bool kernel);
+/* Enable AVX and AVX-512, if the model has them. */
+void machine64_extend(struct vcpu *v);
+/* The parked FPU state is now what this image has of the components that are enabled. */
+void machine64_set_fx(struct vcpu *v, const u8 *fx);
 
 #endif

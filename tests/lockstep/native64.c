@@ -1,8 +1,10 @@
 #include "native64.h"
 
+#include "cpu/cpuid.h"
 #include "cpu/mode.h"
 #include "study/native_fx.h"
 
+#include <cpuid.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,9 +22,9 @@ struct native64_entry {
 void native64_enter(const struct native64_entry *entry);
 _Noreturn void native64_leave(void);
 extern const u8 native64_exit[];
-/* The x87, SSE and AVX state before the test, and after one without a signal. */
-_Alignas(64) u8 native64_image[FX_YMM_END64];
-u32 native64_components;           /* for XSAVE; 0: the host has no AVX, and FXSAVE serves */
+/* The x87, SSE, AVX and AVX-512 state before the test, and after one without a signal, as XSAVE has it. */
+_Alignas(64) u8 native64_image[4096];
+u32 native64_components;           /* for XSAVE: the guest's; 0: the host has no AVX, and FXSAVE serves */
 u64 native64_saved[GPR_COUNT + 1]; /* the registers and the flags after a test without a signal */
 
 static const int greg_of[GPR_COUNT] = {13 /* REG_RAX */,
@@ -43,6 +45,43 @@ static const int greg_of[GPR_COUNT] = {13 /* REG_RAX */,
                                        7 /* R8 to R15 */};
 enum { GREG_RIP = 16, GREG_EFLAGS = 17, GREG_TRAPNO = 20 };
 
+/* The components that FXSAVE does not have: where state64.fx has them, and where this CPU's XSAVE has them. Intel's
+ * CPUs have those of AVX-512 at other offsets than AMD's. */
+static struct component {
+    u16 number, at, bytes;
+    u16 native_at; /* 0: the guest has no such component */
+} components[] = {
+    {2, FX_YMM, FX_YMM_END64 - FX_YMM, 0},
+    {5, FX_OPMASK, FX_ZMM - FX_OPMASK, 0},
+    {6, FX_ZMM, FX_ZMM_END64 - FX_ZMM, 0},
+    {7, FX_ZMM16, FX_ALL - FX_ZMM16, 0},
+};
+
+static bool find_components(void)
+{
+    u32 size, offset, c, d, all = cpu_model_xcr0(cpu_model_find("max64"));
+    native64_components = all & XCR0_AVX ? all : 0;
+    for (unsigned n = 0; n < ARRAY_SIZE(components); n++) {
+        if (!(native64_components >> components[n].number & 1)) continue;
+        __cpuid_count(0xd, components[n].number, size, offset, c, d);
+        if (size != components[n].bytes || offset + size > sizeof(native64_image)) return false;
+        components[n].native_at = (u16)offset;
+    }
+    return true;
+}
+
+/* To `fx`, from an area of XSAVE in which the components `present` are not in their initial state. */
+static void take_components(u8 *fx, const u8 *area, u32 present)
+{
+    for (unsigned n = 0; n < ARRAY_SIZE(components); n++) {
+        const struct component *c = &components[n];
+        if (c->native_at && (present >> c->number & 1))
+            memcpy(fx + c->at, area + c->native_at, c->bytes);
+        else
+            memset(fx + c->at, 0, c->bytes);
+    }
+}
+
 static struct state64 *test_out;             /* not NULL while the test's instruction runs */
 static struct sigaction engine_action[NSIG]; /* of the translator */
 
@@ -50,6 +89,7 @@ static void end(int signal, siginfo_t *info, void *context)
 {
     ucontext_t *uc = context;
     const greg_t *gregs = uc->uc_mcontext.gregs;
+    const u8 *frame = (const u8 *)uc->uc_mcontext.fpregs;
     struct state64 *out = test_out;
     if (!out) {
         if (!engine_action[signal].sa_sigaction) abort();
@@ -62,7 +102,8 @@ static void end(int signal, siginfo_t *info, void *context)
     out->rip = (u64)gregs[GREG_RIP];
     out->eflags = (u32)gregs[GREG_EFLAGS];
     out->vector = (u8)gregs[GREG_TRAPNO];
-    native_get_fx(uc->uc_mcontext.fpregs, out->fx, sizeof(out->fx));
+    native_get_fx(frame, out->fx, FX_YMM);
+    take_components(out->fx, frame, native_components(frame));
     native64_leave();
 }
 
@@ -100,7 +141,7 @@ bool native64_init(void)
     const int ends[] = {SIGTRAP, SIGSEGV, SIGBUS, SIGILL, SIGFPE};
     struct sigaction action = {.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
     if (sigaltstack(&alternate, NULL)) return false;
-    native64_components = __builtin_cpu_supports("avx") ? XCR0_X87 | XCR0_SSE | XCR0_AVX : 0;
+    if (!find_components()) return false;
     action.sa_sigaction = end;
     for (unsigned n = 0; n < ARRAY_SIZE(ends); n++)
         sigaction(ends[n], &action, &engine_action[ends[n]]);
@@ -129,7 +170,8 @@ static void take_saved(struct state64 *out, u64 rip)
     out->eflags = (u32)native64_saved[GPR_COUNT];
     out->rip = rip;
     out->vector = NO_FAULT;
-    memcpy(out->fx, native64_image, sizeof(out->fx));
+    memcpy(out->fx, native64_image, FX_YMM);
+    take_components(out->fx, native64_image, native64_image[XSTATE_BV]);
 }
 
 void native64_run(const struct state64 *in, unsigned length, bool branches, struct state64 *out)
@@ -140,7 +182,9 @@ void native64_run(const struct state64 *in, unsigned length, bool branches, stru
     __asm__("mov %%cs, %0\n\tmov %%ss, %1" : "=r"(entry.cs), "=r"(entry.ss));
     memcpy(native64_image, in->fx, FX_XMM_END64);
     memset(native64_image + FX_XMM_END64, 0, FX_YMM - FX_XMM_END64);
-    memcpy(native64_image + FX_YMM, in->fx + FX_YMM, FX_YMM_END64 - FX_YMM);
+    for (unsigned n = 0; n < ARRAY_SIZE(components); n++)
+        if (components[n].native_at)
+            memcpy(native64_image + components[n].native_at, in->fx + components[n].at, components[n].bytes);
     native64_image[XSTATE_BV] = (u8)native64_components;
     test_out = out;
     native64_enter(&entry);

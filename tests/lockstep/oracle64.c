@@ -1,6 +1,6 @@
 /*
  * The native oracle of 64-bit mode: random user-level instructions with random and boundary operands, each executed
- * on the host CPU and by an engine from the same state. Registers, defined flags, x87 and SSE state, memory and
+ * on the host CPU and by an engine from the same state. Registers, defined flags, x87 and vector state, memory and
  * the vector of a fault must be the same. The host is the truth.
  */
 #include "generate64.h"
@@ -124,9 +124,9 @@ static void compare(const struct test64 *t, const struct state64 *host, const st
     if (host->rip != guest->rip) fail(t, "rip", 0, host->rip, guest->rip);
     if ((host->eflags ^ guest->eflags) & flags)
         fail(t, "flags", 0, host->eflags & flags, guest->eflags & flags);
-    if (generate64_is_gather(t) && host->vector != NO_FAULT)
+    if ((generate64_is_gather(t) || generate64_is_scatter(t)) && host->vector != NO_FAULT)
         return; /* CPUs have done more of its elements, or less */
-    for (unsigned n = 0; n < FX_YMM_END64; n += 8) {
+    for (unsigned n = 0; n < FX_ALL; n += 8) {
         if (!memcmp(host->fx + n, guest->fx + n, 8)) continue;
         for (unsigned byte = n; byte < n + 8; byte++) {
             if (!is_comparable(byte) || host->fx[byte] == guest->fx[byte]) continue;
@@ -140,7 +140,7 @@ struct oracle {
     struct rig *rig;
     u8 scratch[SCRATCH_BYTES]; /* what both have before the instruction */
     u8 seen[ZYDIS_MNEMONIC_MAX_VALUE + 1];
-    u64 run, forms, faults;
+    u64 run, forms, faults, evex;
     u64 own; /* instructions that did not run on the host, because it has what the guest does not have */
 };
 
@@ -170,8 +170,9 @@ static void forget_return_address(const struct oracle *o, const struct test64 *t
 static void compare_memory(const struct oracle *o, const struct test64 *t, const struct state64 *host)
 {
     const u8 *a = (const u8 *)SCRATCH_AT, *b = o->rig->phys.ram + SCRATCH_AT;
-    /* ENTER may have written some of its values before it faults. */
-    bool partial = t->insn.mnemonic == ZYDIS_MNEMONIC_ENTER && host->vector != NO_FAULT;
+    /* ENTER and scatters may have written some of their values before they fault. */
+    bool partial =
+        (t->insn.mnemonic == ZYDIS_MNEMONIC_ENTER || generate64_is_scatter(t)) && host->vector != NO_FAULT;
     if (partial || !memcmp(a, b, SCRATCH_BYTES)) return;
     unsigned n = 0;
     while (a[n] == b[n])
@@ -186,7 +187,8 @@ static void test_one(struct oracle *o)
     struct state64 in, host = {0}, guest = {0};
     if (!generate64(o->rig, &t)) return;
     generate64_state(&t, &in);
-    if (random64_below(256) == 0) generate64_aim(&t, &in, own_address(o));
+    /* Not scatters: elements beside the one that faults could be at addresses that the process has. */
+    if (random64_below(256) == 0 && !generate64_is_scatter(&t)) generate64_aim(&t, &in, own_address(o));
     if (o->run % 512 == 0) random64_fill(o->scratch, SCRATCH_BYTES);
     memcpy(code, t.bytes, INSN_MAX_BYTES);
     native64_put_jump(code, t.insn.length);
@@ -204,6 +206,7 @@ static void test_one(struct oracle *o)
     o->forms += !o->seen[t.insn.mnemonic];
     o->seen[t.insn.mnemonic] = 1;
     o->faults += host.vector != NO_FAULT;
+    o->evex += generate64_is_evex(&t);
     if (undefined_result(&t, &in, &host)) return;
     forget_conversion(&t, &in, &host, &guest);
     compare(&t, &host, &guest);
@@ -227,10 +230,10 @@ int main(int argc, char **argv)
     ask_host();
     while (random_run_goes_on(&run, o.run) && failures < 100)
         test_one(&o);
-    printf("%llu instructions of %llu mnemonics, %llu faults, %u failures; %llu more at addresses of this "
-           "process\n",
-           (unsigned long long)o.run, (unsigned long long)o.forms, (unsigned long long)o.faults, failures,
-           (unsigned long long)o.own);
+    printf("%llu instructions of %llu mnemonics, %llu with EVEX, %llu faults, %u failures; %llu more at "
+           "addresses of this process\n",
+           (unsigned long long)o.run, (unsigned long long)o.forms, (unsigned long long)o.evex,
+           (unsigned long long)o.faults, failures, (unsigned long long)o.own);
     /* Few addresses are the process's. An engine whose page faults say so more often computes false ones. */
     failures += o.own > o.run / 100 + 10;
     if (translate) {
