@@ -139,8 +139,8 @@ static enum mask_rule mask_rule_of(const ZydisDecodedInstruction *z)
 {
     if (z->meta.category == ZYDIS_CATEGORY_COMPRESS || z->meta.category == ZYDIS_CATEGORY_EXPAND)
         return MASK_PACKED;
-    switch (
-        z->mnemonic) { /* Zydis has another class for these. An element of their result needs several of the operand */
+    /* Zydis has another class for these. An element of their result needs several of the operand. */
+    switch (z->mnemonic) {
     case ZYDIS_MNEMONIC_VDBPSADBW:
     case ZYDIS_MNEMONIC_VGF2P8AFFINEQB:
     case ZYDIS_MNEMONIC_VGF2P8AFFINEINVQB: return MASK_ALL;

@@ -71,13 +71,11 @@ enum { AT_ZMM = FX_ZMM - FX_OPMASK, AT_ZMM16 = FX_ZMM16 - FX_OPMASK };
 _Static_assert(FX_ALL - FX_OPMASK == sizeof(((struct vcpu *)0)->fpu_shelter_zmm), "room for all of it");
 
 /* An instruction for each of ZMM16 to ZMM31. */
+/* clang-format off */
 #define EACH_LATE(X)                                                                                         \
-    X("0", "16")                                                                                             \
-    X("1", "17")                                                                                             \
-    X("2", "18")                                                                                             \
-    X("3", "19")                                                                                             \
-    X("4", "20") X("5", "21") X("6", "22") X("7", "23") X("8", "24") X("9", "25") X("a", "26") X("b", "27")  \
-        X("c", "28") X("d", "29") X("e", "30") X("f", "31")
+    X("0", "16") X("1", "17") X("2", "18") X("3", "19") X("4", "20") X("5", "21") X("6", "22") X("7", "23")  \
+    X("8", "24") X("9", "25") X("a", "26") X("b", "27") X("c", "28") X("d", "29") X("e", "30") X("f", "31")
+/* clang-format on */
 
 static void zmm_save(u8 *to)
 {
@@ -97,13 +95,10 @@ static void zmm_save(u8 *to)
 static bool has_zmm_upper(const u8 *from)
 {
     u64 any;
-#define UNITE(n, name) "vporq 0x" n "0*4(%1), %%zmm16, %%zmm16\n\t"
-    __asm__ volatile(
-        "vpxorq %%zmm16, %%zmm16, %%zmm16\n\t" EACH_LOW(UNITE) "vptestmq %%zmm16, %%zmm16, %%k1\n\t"
-                                                               "kmovq %%k1, %0"
-        : "=r"(any)
-        : "r"(from + AT_ZMM)
-        : "memory");
+#define UNITE(n, name) "vporq 0x" n "0*4(%0), %%zmm16, %%zmm16\n\t"
+    __asm__ volatile("vpxorq %%zmm16, %%zmm16, %%zmm16" : : : "memory");
+    __asm__ volatile(EACH_LOW(UNITE) : : "r"(from + AT_ZMM) : "memory");
+    __asm__ volatile("vptestmq %%zmm16, %%zmm16, %%k1\n\tkmovq %%k1, %0" : "=r"(any) : : "memory");
 #undef UNITE
     return any;
 }

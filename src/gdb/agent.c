@@ -87,9 +87,9 @@ static void reference(struct agent *a, u32 bytes)
 
 static void reg(struct agent *a)
 {
-    u8 bytes[16] = {0};
+    u8 bytes[REGISTER_MOST_BYTES] = {0};
     u64 value, number = operand(a, 2);
-    if (number >= registers_count(a->gdb->wide, a->gdb->avx)) {
+    if (number >= registers_count(a->gdb->wide, a->gdb->vectors)) {
         a->failed = true;
         return;
     }

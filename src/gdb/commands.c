@@ -38,14 +38,14 @@ static void note_write(struct gdb *g)
 
 static void add_register(struct gdb *g, unsigned number)
 {
-    u8 bytes[16];
+    u8 bytes[REGISTER_MOST_BYTES];
     register_read(&g->vm->vcpu, g->wide, number, bytes);
     packet_add_hex(&g->reply, bytes, register_bytes(g->wide, number));
 }
 
 static void read_registers(struct gdb *g, const char *at, u32 bytes)
 {
-    for (unsigned n = 0; n < registers_count(g->wide, g->avx); n++)
+    for (unsigned n = 0; n < registers_count(g->wide, g->vectors); n++)
         add_register(g, n);
 }
 
@@ -54,8 +54,8 @@ static void write_registers(struct gdb *g, const char *at, u32 bytes)
 {
     struct vcpu *v = &g->vm->vcpu;
     bool all = true;
-    for (unsigned n = 0; n < registers_count(g->wide, g->avx) && *at; n++) {
-        u8 value[16], old[16];
+    for (unsigned n = 0; n < registers_count(g->wide, g->vectors) && *at; n++) {
+        u8 value[REGISTER_MOST_BYTES], old[REGISTER_MOST_BYTES];
         unsigned count = register_bytes(g->wide, n);
         if (!packet_bytes(&at, value, count)) {
             say(g, ERROR_PACKET);
@@ -72,7 +72,7 @@ static void write_registers(struct gdb *g, const char *at, u32 bytes)
 static void read_register(struct gdb *g, const char *at, u32 bytes)
 {
     u64 number;
-    if (packet_number(&at, &number) && number < registers_count(g->wide, g->avx))
+    if (packet_number(&at, &number) && number < registers_count(g->wide, g->vectors))
         add_register(g, (unsigned)number);
     else
         say(g, ERROR_PACKET);
@@ -81,8 +81,8 @@ static void read_register(struct gdb *g, const char *at, u32 bytes)
 static void write_register(struct gdb *g, const char *at, u32 bytes)
 {
     u64 number;
-    u8 value[16];
-    bool sound = packet_number(&at, &number) && number < registers_count(g->wide, g->avx) &&
+    u8 value[REGISTER_MOST_BYTES];
+    bool sound = packet_number(&at, &number) && number < registers_count(g->wide, g->vectors) &&
                  packet_char(&at, '=') &&
                  packet_bytes(&at, value, register_bytes(g->wide, (unsigned)number)) && !*at;
     if (sound) note_write(g);
@@ -369,7 +369,7 @@ static void features(struct gdb *g, const char *at, u32 bytes)
         return;
     }
     at += sizeof(name) - 1;
-    char *xml = target_xml(g->wide, g->avx);
+    char *xml = target_xml(g->wide, g->vectors);
     if (!xml || !packet_number(&at, &from) || !packet_char(&at, ',') || !packet_number(&at, &count)) {
         say(g, ERROR_PACKET);
     } else {

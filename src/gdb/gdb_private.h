@@ -13,6 +13,10 @@
 
 #define GDB_ITEMS 512u
 
+/* The vector registers that the CPU model has. */
+enum gdb_vectors { GDB_SSE, GDB_AVX, GDB_AVX512 };
+enum { REGISTER_MOST_BYTES = 32 };
+
 struct gdb {
     struct char_front front; /* first */
     struct gdb_wiring wiring;
@@ -24,7 +28,8 @@ struct gdb {
     bool open, acknowledges;
     bool runs; /* the client waits for a stop reply */
     bool physical;
-    bool wide, avx;     /* what the CPU model has */
+    bool wide; /* the CPU model has long mode */
+    enum gdb_vectors vectors;
     unsigned step_bits; /* enum step_bits */
     u16 items[GDB_ITEMS];
     u32 from, to;
@@ -57,7 +62,7 @@ void gdb_forget(struct gdb *gdb);
 bool gdb_memory(struct gdb *gdb, u64 address, void *bytes, u32 count, bool write);
 
 /* registers.c. `wide`: the 64-bit target's numbers. */
-unsigned registers_count(bool wide, bool avx);
+unsigned registers_count(bool wide, enum gdb_vectors vectors);
 /* The name of a register's row in the target's description. */
 const char *register_name(bool wide, unsigned number, char *text, size_t bytes);
 unsigned register_bytes(bool wide, unsigned number);
@@ -66,6 +71,6 @@ void register_read(struct vcpu *v, bool wide, unsigned number, u8 *bytes);
 bool register_write(struct vcpu *v, bool wide, unsigned number, const u8 *bytes);
 
 /* target_xml.c: the description of the target, to be freed. */
-char *target_xml(bool wide, bool avx);
+char *target_xml(bool wide, enum gdb_vectors vectors);
 
 #endif

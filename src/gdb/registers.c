@@ -26,7 +26,11 @@ enum group {
     FLOAT_CONTROL,
     VECTORS,
     VECTOR_CONTROL,
-    VECTORS_UPPER, /* the last, because a CPU without AVX has none */
+    VECTORS_UPPER, /* from here on what AVX adds: the upper halves of the YMM registers */
+    VECTORS_LATE,  /* from here on what AVX-512 adds: XMM16 to XMM31 */
+    VECTORS_LATE_UPPER,
+    MASKS,
+    ZMM_UPPER,
     GROUPS
 };
 
@@ -45,16 +49,22 @@ static const struct {
     [VECTORS] = {{8, 16}, {16, 16}},
     [VECTOR_CONTROL] = {{1, 1}, {4, 4}},
     [VECTORS_UPPER] = {{8, 16}, {16, 16}},
+    [VECTORS_LATE] = {{0, 16}, {16, 16}},
+    [VECTORS_LATE_UPPER] = {{0, 16}, {16, 16}},
+    [MASKS] = {{0, 8}, {8, 8}},
+    [ZMM_UPPER] = {{0, 32}, {32, 32}},
 };
 
 /* gdb's order of the 64-bit target's first eight differs from the CPU's. */
 static const u8 general64[] = {REG_EAX, REG_EBX, REG_ECX, REG_EDX, REG_ESI, REG_EDI, REG_EBP, REG_ESP};
 static const u8 segments[] = {SEG_CS, SEG_SS, SEG_DS, SEG_ES, SEG_FS, SEG_GS};
 
-unsigned registers_count(bool wide, bool avx)
+unsigned registers_count(bool wide, enum gdb_vectors vectors)
 {
+    static const enum group ends[] = {
+        [GDB_SSE] = VECTORS_UPPER, [GDB_AVX] = VECTORS_LATE, [GDB_AVX512] = GROUPS};
     unsigned count = 0;
-    for (unsigned g = 0; g < (avx ? GROUPS : VECTORS_UPPER); g++)
+    for (unsigned g = 0; g < ends[vectors]; g++)
         count += groups[g].count[wide];
     return count;
 }
@@ -96,6 +106,14 @@ const char *register_name(bool wide, unsigned number, char *text, size_t bytes)
         snprintf(text, bytes, "%s%u", group == FLOATS ? "st" : "xmm", number);
     else if (group == VECTORS_UPPER)
         snprintf(text, bytes, "ymm%uh", number);
+    else if (group == VECTORS_LATE)
+        snprintf(text, bytes, "xmm%u", 16 + number);
+    else if (group == VECTORS_LATE_UPPER)
+        snprintf(text, bytes, "ymm%uh", 16 + number);
+    else if (group == MASKS)
+        snprintf(text, bytes, "k%u", number);
+    else if (group == ZMM_UPPER)
+        snprintf(text, bytes, "zmm%uh", number);
     else
         snprintf(text, bytes, "%s", names[group][number]);
     return text;
@@ -195,16 +213,28 @@ static u64 integer(struct vcpu *v, bool wide, enum group group, unsigned number)
     }
 }
 
+/* Where the image has a register of these groups, NULL: of another one. */
+static u8 *in_image(struct vcpu *v, enum group group, unsigned number)
+{
+    switch (group) {
+    case FLOATS: return v->fpu + FX_ST + 16 * number;
+    case VECTORS: return v->fpu + FX_XMM + 16 * number;
+    case VECTORS_UPPER: return v->fpu + FX_YMM + 16 * number;
+    case VECTORS_LATE: return v->fpu + FX_ZMM16 + 64 * number;
+    case VECTORS_LATE_UPPER: return v->fpu + FX_ZMM16 + 64 * number + 16;
+    case MASKS: return v->fpu + FX_OPMASK + 8 * number;
+    case ZMM_UPPER: return v->fpu + (number < 16 ? FX_ZMM + 32 * number : FX_ZMM16 + 64 * (number - 16) + 32);
+    default: return NULL;
+    }
+}
+
 void register_read(struct vcpu *v, bool wide, unsigned number, u8 *bytes)
 {
     enum group group = group_of(wide, &number);
+    const u8 *at = in_image(v, group, number);
     u8 value[8];
-    if (group == FLOATS) {
-        memcpy(bytes, v->fpu + FX_ST + 16 * number, 10);
-    } else if (group == VECTORS) {
-        memcpy(bytes, v->fpu + FX_XMM + 16 * number, 16);
-    } else if (group == VECTORS_UPPER) {
-        memcpy(bytes, v->fpu + FX_YMM + 16 * number, 16);
+    if (at) {
+        memcpy(bytes, at, groups[group].bytes[wide]);
     } else {
         store_any(value, 8, integer(v, wide, group, number));
         memcpy(bytes, value, groups[group].bytes[wide]);
@@ -279,29 +309,25 @@ static bool write_integer(struct vcpu *v, bool wide, enum group group, unsigned 
     }
 }
 
-/* Before the guest has enabled AVX in XCR0 there is nothing to write to. */
-static bool write_upper(struct vcpu *v, unsigned number, const u8 *bytes)
+/* Before the guest has enabled AVX or AVX-512 in XCR0 there is nothing to write to. */
+static bool has_state(const struct vcpu *v, enum group group)
 {
-    if (!v->fpu_ymm) return false;
-    memcpy(v->fpu + FX_YMM + 16 * number, bytes, 16);
-    fpu_image_changed(v);
-    fpu_park(v);
-    return true;
+    return group < VECTORS_UPPER || (group < VECTORS_LATE ? v->fpu_ymm : v->fpu_zmm);
 }
 
 bool register_write(struct vcpu *v, bool wide, unsigned number, const u8 *bytes)
 {
     enum group group = group_of(wide, &number);
-    u8 value[8] = {0};
-    if (group == FLOATS) {
-        memcpy(v->fpu + FX_ST + 16 * number, bytes, 10);
+    u8 value[8] = {0}, *at = in_image(v, group, number);
+    if (!has_state(v, group)) return false;
+    if (at) {
+        memcpy(at, bytes, groups[group].bytes[wide]);
+        if (group >= VECTORS_UPPER) {
+            fpu_image_changed(v);
+            fpu_park(v);
+        }
         return true;
     }
-    if (group == VECTORS) {
-        memcpy(v->fpu + FX_XMM + 16 * number, bytes, 16);
-        return true;
-    }
-    if (group == VECTORS_UPPER) return write_upper(v, number, bytes);
     memcpy(value, bytes, groups[group].bytes[wide]);
     return write_integer(v, wide, group, number, load_any(value, 8));
 }

@@ -163,7 +163,8 @@ struct gdb *gdb_open(const struct gdb_wiring *wiring, char *error, size_t error_
     g->wiring = *wiring;
     g->vm = wiring->vm;
     g->wide = cpu_model_has_long_mode(g->vm->vcpu.model);
-    g->avx = cpu_model_xcr0(g->vm->vcpu.model) & XCR0_AVX;
+    u32 states = cpu_model_xcr0(g->vm->vcpu.model);
+    g->vectors = states & XCR0_AVX512 ? GDB_AVX512 : states & XCR0_AVX ? GDB_AVX : GDB_SSE;
     g->front = front;
     g->letter.run = run_letter;
     g->listener = (struct machine_listener){.tell = tell, .owner = g};

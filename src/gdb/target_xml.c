@@ -6,6 +6,7 @@
 #include "gdb_private.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct flag {
@@ -52,10 +53,13 @@ static void add_vector_types(FILE *out)
     fputs("<field name=\"uint128\" type=\"uint128\"/></union>", out);
 }
 
-enum feature { CORE, SYSTEM, SSE, AVX };
+enum feature { CORE, SYSTEM, SSE, AVX, AVX512 };
 
 static enum feature feature_of(const char *name)
 {
+    bool vector = strstr(name, "mm");
+    if ((vector && atoi(name + 3) >= 16) || name[0] == 'z' || (name[0] == 'k' && name[1] != '_'))
+        return AVX512;
     if (!strncmp(name, "xmm", 3) || !strcmp(name, "mxcsr")) return SSE;
     if (!strncmp(name, "ymm", 3)) return AVX;
     if (!strncmp(name, "cr", 2) || !strcmp(name, "efer") || strstr(name, "_base")) return SYSTEM;
@@ -74,6 +78,8 @@ static const char *type_of(const char *name, bool wide)
     if (!strncmp(name, "st", 2)) return "i387_ext";
     if (!strncmp(name, "xmm", 3)) return "vec128";
     if (!strncmp(name, "ymm", 3)) return "uint128";
+    if (!strncmp(name, "zmm", 3)) return "v2ui128";
+    if (name[0] == 'k' && name[1] != '_') return "uint64";
     if (!strcmp(name + 1, "ip")) return "code_ptr";
     if (!strcmp(name + 1, "sp") || !strcmp(name + 1, "bp")) return "data_ptr";
     bool narrow = name[0] == 'f' || (strlen(name) == 2 && name[1] == 's');
@@ -83,7 +89,8 @@ static const char *type_of(const char *name, bool wide)
 static void add_registers(FILE *out, bool wide, enum feature feature)
 {
     char name[16];
-    for (unsigned n = 0; n < registers_count(wide, feature == AVX); n++) {
+    enum gdb_vectors vectors = feature == AVX512 ? GDB_AVX512 : feature == AVX ? GDB_AVX : GDB_SSE;
+    for (unsigned n = 0; n < registers_count(wide, vectors); n++) {
         register_name(wide, n, name, sizeof(name));
         if (feature_of(name) != feature) continue;
         bool floating = feature == CORE && name[0] == 'f' && name[2];
@@ -93,7 +100,7 @@ static void add_registers(FILE *out, bool wide, enum feature feature)
     fputs("</feature>", out);
 }
 
-char *target_xml(bool wide, bool avx)
+char *target_xml(bool wide, enum gdb_vectors vectors)
 {
     char *text = NULL;
     size_t bytes;
@@ -111,9 +118,15 @@ char *target_xml(bool wide, bool avx)
     add_vector_types(out);
     add_flags(out, "i386_mxcsr", 4, mxcsr);
     add_registers(out, wide, SSE);
-    if (avx) {
+    if (vectors >= GDB_AVX) {
         fputs("<feature name=\"org.gnu.gdb.i386.avx\">", out);
         add_registers(out, wide, AVX);
+    }
+    if (vectors >= GDB_AVX512) {
+        fputs("<feature name=\"org.gnu.gdb.i386.avx512\">", out);
+        add_vector_types(out);
+        fputs("<vector id=\"v2ui128\" type=\"uint128\" count=\"2\"/>", out);
+        add_registers(out, wide, AVX512);
     }
     fputs("<feature name=\"org.ringer.i386.system\">", out);
     add_flags(out, "i386_cr0", control, cr0);

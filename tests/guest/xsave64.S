@@ -711,6 +711,7 @@ instructions:
 
     mov r13d, ALL
     call load_a
+loaded: /* tests/gdb/avx */
     .irp n, 0, 1, 2, 3, 4, 5, 6, 7
     kmovq [registers + \n * 8], k\n
     .endr
