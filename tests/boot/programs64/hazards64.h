@@ -23,6 +23,6 @@ void run_until_fault64(const void *code, const struct regs64 *in);
 #define RWX (PROT_READ | PROT_WRITE | PROT_EXEC)
 
 extern const struct test tests_addresses64[], tests_code64[], tests_kernel64[], tests_memory64[],
-    tests_segments64[];
+    tests_segments64[], tests_vectors64[];
 
 #endif
