@@ -21,7 +21,7 @@ struct vectors {
     u64 k[8];
 };
 
-/* vectors_load(from), vectors_store(to); vectors_keep(from, to, work): loads, calls and stores. The compiler's code would
+/* vectors_load(from), vectors_store(to). vectors_keep(from, to, work) loads, calls and stores; the compiler's code would
  * use registers in between. */
 __asm__(".text\n"
         "vectors_load:\n"
