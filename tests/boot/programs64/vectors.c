@@ -21,8 +21,8 @@ struct vectors {
     u64 k[8];
 };
 
-/* vectors_load(from), vectors_store(to). vectors_keep(from, to, work) loads, calls and stores; the compiler's code would
- * use registers in between. */
+/* vectors_load(from), vectors_store(to). vectors_keep(from, to, work) loads, calls and stores; the code of the compiler
+ * would use registers in between. */
 __asm__(".text\n"
         "vectors_load:\n"
         ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, "
