@@ -32,10 +32,13 @@ static inline u64 hash_of(u64 what)
     return hash_multiply(what) >> 32;
 }
 
-/* EIP is part of the hash, because processes run the same frames at different addresses. */
+/* EIP is part of the hash, because processes run the same frames at different addresses. The buckets of code that lies
+ * together share a cache line of the host. */
 static inline u32 key_hash(const struct cache *cache, u32 frame, u32 eip, u32 mode)
 {
-    return (u32)hash_of((u64)frame << 32 ^ eip ^ (u64)mode << 20) & cache->buckets_mask;
+    enum { LINE_LOG = 4, UNIT_LOG = 3 };
+    u32 line = (u32)hash_of((u64)frame << 32 ^ eip >> (LINE_LOG + UNIT_LOG) ^ (u64)mode << 20);
+    return (line << LINE_LOG | (eip >> UNIT_LOG & ((1u << LINE_LOG) - 1))) & cache->buckets_mask;
 }
 
 static inline u32 block_hash(const struct cache *cache, const struct block *block)

@@ -18,6 +18,7 @@
  *   emitters.c   the emitters, by the names that the instruction table gives them
  *   callout.c    instructions that the interpreter executes
  *   relocate.c   copies of blocks for other EIPs
+ *   ahead.c      prefetches for the look-ups that follow
  *   translate.c  the block as a whole
  *   runtime.c    the C functions that translated code calls
  *   returns.c    the shadow return stacks
@@ -59,6 +60,7 @@ struct engine {
     u8 recent_mode[256]; /* mode_hash() -> a number to try first */
     struct build *build; /* the block under construction */
     u32 variant;         /* key bits for the next search: MODE_UNHOISTED or 0 */
+    bool by_edge; /* the next search is for the target of an edge, which needs no entry in the jump table */
     struct block *found; /* by the last search; NULL: none, or its code came from the jump table */
     struct decode_memo *memo;
     struct peek_table *peek;
@@ -303,6 +305,12 @@ void cut_off(struct vcpu *v, u64 pc, u64 *return_top);
 
 /* translator.c: hand what blocks have logged to the log. */
 void block_log_drain(struct vcpu *v);
+
+/* ahead.c */
+/* The EIP or RIP that an edge leads to. For the edge of an indirect site, that is a target it had, or 0. */
+u64 edge_target(const struct edge *edge);
+/* Prefetch what look-ups for the targets of a new block's edges will read. */
+void ahead_of(const struct vcpu *v, const struct block *block);
 
 /* relocate.c */
 /* Record that the field at this offset in the arena depends on the block's EIP. */

@@ -117,7 +117,7 @@ static void select_jumps(struct vcpu *v, u8 number)
 }
 
 /* `variant` holds key bits besides the mode: MODE_UNHOISTED or 0. */
-static struct block *find_block(struct vcpu *v, u32 variant)
+static struct block *find_block(struct vcpu *v, u32 variant, bool by_edge)
 {
     struct engine *t = v->engine;
     const struct segment *cs = &v->seg[SEG_CS];
@@ -138,7 +138,7 @@ static struct block *find_block(struct vcpu *v, u32 variant)
         v->counters->block_lookup_hits++;
     else
         block = translate(v, &key);
-    if (block && !variant && uses_jumps(v)) enter_jump(v, eip, frame, block);
+    if (block && !variant && !by_edge && uses_jumps(v)) enter_jump(v, eip, frame, block);
     return t->cache.block_count ? block : NULL;
 }
 
@@ -179,10 +179,12 @@ static const u8 *find_code(struct vcpu *v)
     struct engine *t = v->engine;
     u32 variant = t->variant;
     t->variant = 0;
-    const u8 *code = variant ? NULL : probe(v);
+    bool by_edge = t->by_edge;
+    t->by_edge = false;
+    const u8 *code = variant || by_edge ? NULL : probe(v);
     t->found = NULL;
     if (code) return code;
-    struct block *block = t->found = find_block(v, variant);
+    struct block *block = t->found = find_block(v, variant, by_edge);
     if (!block) return NULL;
     select_jumps(v, uses_jumps(v) ? mode_number(t, v->mode) : 0);
     return block_entry(&t->cache, block);
@@ -500,14 +502,6 @@ u64 translator_fast(struct vcpu *v, const struct callout *callout, u64 back)
     return translator_next(v);
 }
 
-/* The EIP or RIP that an edge leads to. */
-static u64 edge_target(const struct edge *edge)
-{
-    const struct block *from = edge_from(edge);
-    u64 rip = block_rip(from);
-    return mode_mask_rip(from->mode, rip + (u64)(s64)(s32)(edge->eip - (u32)rip));
-}
-
 static u64 linear_of_block(const struct block *block)
 {
     struct block_key key = block_key(block);
@@ -534,6 +528,7 @@ static u64 next_for(struct vcpu *v, const struct block *from, u64 eip, u32 varia
     t->variant = variant;
     u64 to = translator_next(v);
     t->variant = 0;
+    t->by_edge = false;
     if (t->config.no_chaining || to == (u64)(uintptr_t)translator_leave) return to;
     /* translator_next() may have interpreted instructions and so found the block for another EIP, and a turn
      * may have freed either block. */
@@ -553,6 +548,7 @@ u64 translator_link(struct vcpu *v, struct edge *edge)
     struct engine *t = v->engine;
     struct block *target;
     note_event(v->counters->events, EVENT_EXIT_EDGE, edge_target(edge));
+    t->by_edge = true;
     u64 to = next_for(v, edge_from(edge), edge_target(edge), edge->unhoisted ? MODE_UNHOISTED : 0, &target);
     /* A cross-page edge may still be linked to a block in the frame that the target page mapped before. */
     if (!target || edge->to == low_pointer(target) ||

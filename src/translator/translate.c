@@ -295,6 +295,7 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
     arena_prepare(&t->cache.arena, MAX_BLOCK_BYTES);
     struct block *copy = relocate(v, key);
     if (copy) {
+        ahead_of(v, copy);
         note_translation(v, began);
         return copy;
     }
@@ -336,6 +337,7 @@ struct block *translate(struct vcpu *v, const struct block_key *key)
     if (b->frame_next) phys_guard(v->phys, (u64)(b->frame_next - 1) << PAGE_SHIFT, PHYS_CODE);
     cache_add(&t->cache, block);
     if (t->log) note_in_log(b);
+    ahead_of(v, block);
 
     v->counters->blocks_translated++;
     v->counters->instructions_translated += b->count;
