@@ -87,7 +87,7 @@ int cache_init(struct cache *cache, const struct cache_shape *shape, struct coun
     cache->meta_bytes = align_up(META_SHARE(bytes), PAGE_SIZE) + META_MINIMUM;
     if (cache->segments > 1) cache->meta_bytes += LASTING_SHARE(bytes);
     u32 buckets = 1024;
-    while (buckets < 2 * cache->meta_bytes / META_TYPICAL)
+    while (buckets < cache->meta_bytes / META_TYPICAL)
         buckets *= 2;
     cache->buckets_mask = buckets - 1;
     cache->meta = map_meta(cache->meta_bytes);

@@ -61,7 +61,7 @@ bool can_pop(const struct build *b)
 {
     const struct operand *to = &b->i->op[0];
     if (!has_stack(b)) return can_pop16(b);
-    return to->kind == OPND_MEM ? can_pop_to_memory(b) : is_slot_register(b, to) && to->reg != REG_ESP;
+    return to->kind == OPND_MEM ? can_pop_to_memory(b) : is_slot_register(b, to);
 }
 
 void emit_pop(struct build *b)
@@ -72,6 +72,10 @@ void emit_pop(struct build *b)
         return;
     }
     bool wide = is_code64(b);
+    if (to->kind == OPND_REG && to->reg == REG_ESP) {
+        emit_load(&b->e, wide, GUEST_ESP, access_pop(b)); /* what is popped replaces the new ESP */
+        return;
+    }
     if (to->kind == OPND_MEM) {
         emit_load(&b->e, wide, REG_TEMP, access_pop(b));
         temp_is_kept(b);

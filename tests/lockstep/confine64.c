@@ -410,7 +410,7 @@ static void put_any_write(struct program *p)
 static void put_stack(struct program *p)
 {
     unsigned reg = (unsigned)random64_below(8);
-    unsigned way = (unsigned)random64_below(17);
+    unsigned way = (unsigned)random64_below(18);
     if (way < 4 || way == 7) put_rex(p, 0x48);
     switch (way) {
     case 0: /* SUB, ADD, AND rsp, imm32 */
@@ -455,6 +455,11 @@ static void put_stack(struct program *p)
     case 13: /* CALL the next instruction */
         put(p, 0xe8);
         put_value(p, 0, 4);
+        break;
+    case 14: /* a register to RSP through the stack */
+        if (random64_chance(30)) put_rex(p, 0x41);
+        put(p, 0x50 | reg);
+        put(p, 0x5c);
         break;
     default: /* JNZ to the next instruction ends the block */
         put(p, 0x75);
