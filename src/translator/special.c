@@ -28,7 +28,10 @@ bool can_mov_from_segment(const struct build *b)
 {
     const struct operand *to = &b->i->op[0];
     if (b->v->instruments.no_fast_entry) return false;
-    return to->kind == OPND_MEM ? operand_is_reachable(b, true) : to->reg_class == RC_GPR32;
+    if (to->kind == OPND_MEM) return operand_is_reachable(b, true);
+    bool low = to->reg < 8 && to->reg != REG_ESP;
+    return to->reg_class == RC_GPR32 || to->reg_class == RC_GPR64 ||
+           (to->reg_class == RC_GPR16 && is_code64(b) && low);
 }
 
 void emit_mov_from_segment(struct build *b)
@@ -38,8 +41,13 @@ void emit_mov_from_segment(struct build *b)
         struct host_mem mem = access_operand(b, 2, true);
         emit_load16(&b->e, REG_TEMP, selector_of(b->i->op[1].reg));
         emit_store16(&b->e, mem, REG_TEMP);
+    } else if (to->reg_class == RC_GPR16) {
+        emit_load16(&b->e, REG_TEMP, selector_of(b->i->op[1].reg));
+        emit_mov_rr16(&b->e, host_gpr(to->reg), REG_TEMP);
     } else {
-        emit_load16(&b->e, host_gpr(to->reg), selector_of(b->i->op[1].reg));
+        u8 reg = gpr_target(to->reg, REG_TEMP);
+        emit_load16(&b->e, reg, selector_of(b->i->op[1].reg));
+        gpr_store(b, to->reg, reg);
     }
 }
 
