@@ -147,7 +147,7 @@ void exec_gather(struct vcpu *v, const struct insn *i)
         bool in = element_is_in(v, &g, n);
         store_any(bytes_of(v, g.mask, n * g.bytes), g.bytes, in ? UINT64_MAX : 0);
     }
-    v->fpu_upper = true; /* perhaps, also if a fault ends this */
+    v->fpu_used |= XCR0_AVX | XCR0_AVX512; /* perhaps, also if a fault ends this */
     gather_elements(v, i, &g);
     if (g.opmask)
         *opmask_of(v, &g) = 0;

@@ -171,7 +171,7 @@ void exec_fxrstor(struct vcpu *v, const struct insn *i)
         v->fpu[n] = image[n];
     if (sse) put32(v->fpu + FX_MXCSR, *(u32 *)(image + FX_MXCSR));
     copy_quads(v->fpu + FX_ST, image + FX_ST, (sse ? fxsave_end(v) : FX_XMM) - FX_ST);
-    fpu_image_changed(v);
+    fpu_image_loaded(v);
 }
 
 /* --- MXCSR --- */

@@ -32,6 +32,7 @@
 enum xsave_header { XSTATE_BV = 512, XCOMP_BV = 520, HEADER_RESERVED = 528, HEADER_END = 576 };
 #define COMPACTED   (1ull << 63)
 #define PIECE_MXCSR (1u << 31) /* no component of its own */
+#define LEGACY      (XCR0_X87 | XCR0_SSE | PIECE_MXCSR)
 enum { FCW_INITIAL = 0x37f, MXCSR_INITIAL = 0x1f80, AREA_ALIGNMENT = 64 };
 
 static void check_enabled(struct vcpu *v)
@@ -134,8 +135,8 @@ static u64 in_use(const struct vcpu *v, const u8 *image)
     u64 used = (x87 ? XCR0_X87 : 0) | (sse ? XCR0_SSE : 0);
     for (unsigned n = EXTENDED; n < ARRAY_SIZE(pieces); n++) {
         const struct piece *p = &pieces[n];
-        bool has = p->component == XCR0_AVX ? v->fpu_ymm && v->fpu_upper : v->fpu_zmm;
-        if (has && !is_zero(image, p->from, all ? p->end : p->end32)) used |= p->component;
+        if ((v->fpu_used & p->component) && !is_zero(image, p->from, all ? p->end : p->end32))
+            used |= p->component;
     }
     return used;
 }
@@ -154,10 +155,16 @@ struct region {
 static unsigned regions_of(const struct vcpu *v, u64 components, bool mxcsr, u64 layout,
                            struct region *regions)
 {
-    u64 wanted = components | (mxcsr ? PIECE_MXCSR : 0), room = layout | XCR0_X87 | XCR0_SSE | PIECE_MXCSR;
+    u64 wanted = components | (mxcsr ? PIECE_MXCSR : 0), room = layout | LEGACY;
     bool code64 = v->mode & MODE_CODE64;
     unsigned count = 0, missing = 0; /* bytes that the area has less than the image up to here */
-    for (const struct piece *p = pieces; p < pieces + ARRAY_SIZE(pieces); p++) {
+    const struct piece *p = pieces;
+    if ((wanted & LEGACY) == LEGACY) { /* as nearly always */
+        regions[count++] = (struct region){FX_FCW, code64 ? FX_XMM_END64 : FX_XMM_END, FX_FCW};
+        if (wanted == LEGACY) return count;
+        p += EXTENDED;
+    }
+    for (; p < pieces + ARRAY_SIZE(pieces); p++) {
         unsigned end = code64 ? p->end : p->end32, at = p->from - missing;
         if ((wanted & p->component) && end > p->from) {
             struct region *last = regions + count - 1;
@@ -275,6 +282,7 @@ static bool is_valid(const struct vcpu *v, const u64 *header)
 static void initialize(struct vcpu *v, u64 components)
 {
     u8 *image = v->fpu;
+    components &= XCR0_X87 | XCR0_SSE | v->fpu_used;
     if (components & XCR0_X87) {
         for (unsigned at = FX_FCW; at < FX_MXCSR; at += 8)
             *(u64 *)(image + at) = 0;
@@ -285,6 +293,13 @@ static void initialize(struct vcpu *v, u64 components)
     unsigned count = regions_of(v, components, false, layout_of(0), regions);
     for (unsigned n = 0; n < count; n++)
         if (regions[n].from != FX_FCW) clear(image + regions[n].from, regions[n].end - regions[n].from);
+    if (v->mode & MODE_CODE64) v->fpu_used &= ~components;
+}
+
+/* The image has these components from memory. */
+static void note_loaded(struct vcpu *v, u64 components)
+{
+    v->fpu_used |= components & (XCR0_AVX | XCR0_AVX512);
 }
 
 void exec_xrstor(struct vcpu *v, const struct insn *i)
@@ -309,7 +324,8 @@ void exec_xrstor(struct vcpu *v, const struct insn *i)
     for (unsigned n = 0; n < count; n++)
         copy_quads(v->fpu + regions[n].from, image + regions[n].from, regions[n].end - regions[n].from);
     if (compacted && (initial & XCR0_SSE)) *(u32 *)(v->fpu + FX_MXCSR) = MXCSR_INITIAL;
-    fpu_image_changed(v);
+    note_loaded(v, loaded);
+    fpu_image_loaded(v);
 }
 
 /* --- fast routines --- */
@@ -438,10 +454,11 @@ bool fast_xrstor(struct vcpu *v, const struct insn *i)
     struct region regions[MOST_REGIONS];
     keep_rest(v, asked);
     initialize(v, initial);
+    note_loaded(v, loaded);
     copy_regions(v->fpu, &area, false, regions, regions_of(v, loaded, mxcsr, layout_of(header[1]), regions));
     if (mxcsr && (*(const u32 *)(v->fpu + FX_MXCSR) & ~MXCSR_MASK)) return false;
     if (compacted && (initial & XCR0_SSE)) *(u32 *)(v->fpu + FX_MXCSR) = MXCSR_INITIAL;
-    fpu_image_changed(v);
+    fpu_image_loaded(v);
     return true;
 }
 

@@ -113,6 +113,7 @@ bool fast_deliver_long(struct vcpu *v, u8 vector, enum interrupt_source source, 
     to[2] = v->eflags;
     to[3] = v->gpr[REG_ESP];
     to[4] = v->seg[SEG_SS].selector;
+    bool code64 = vcpu_code64(v);
     if (v->cpl) v->seg[SEG_SS] = segment_null_stack(0);
     v->gpr[REG_ESP] = rsp;
     v->eflags &= ~e.cleared;
@@ -120,7 +121,10 @@ bool fast_deliver_long(struct vcpu *v, u8 vector, enum interrupt_source source, 
     v->rip = e.handler;
     v->cpl = 0;
     v->inhibit = 0;
-    vcpu_update_mode(v);
+    if (code64)
+        vcpu_update_privilege(v);
+    else
+        vcpu_update_mode(v);
     return true;
 }
 
@@ -172,7 +176,7 @@ bool fast_iretq(struct vcpu *v, const struct insn *i)
     if (rpl) segments_drop_inner(v);
     v->eflags = (v->eflags & ~taken) | (eflags & taken);
     vcpu_unmask_nmi(v);
-    vcpu_update_mode(v);
+    vcpu_update_privilege(v);
     vcpu_recheck_interrupts(v);
     return true;
 }

@@ -4,7 +4,8 @@
  * The upper halves of the YMM registers belong to it once the guest has enabled AVX (fpu_ymm). FXSAVE and moves of the
  * upper halves take half the time of XSAVE and XRSTOR. Where all of them are 0, which is the rule behind VZEROUPPER,
  * loading is one VZEROUPPER: host CPUs execute SSE instructions faster when they know that (SDM optimization manual,
- * "mixing AVX code with SSE code"). The same holds for the upper halves of the ZMM registers (fpu_zmm).
+ * "mixing AVX code with SSE code"). The same holds for the upper halves of the ZMM registers (fpu_zmm). A state that
+ * uses none of AVX-512 is neither saved nor loaded but cleared: few programs use it.
  *
  * This is the only C file that touches those registers, and it is not instrumented by the sanitizers. Their
  * run-time uses vector registers anywhere, even in code that is compiled for general registers only. So in a
@@ -29,13 +30,13 @@ static void host_default(void)
 
 /* --- AVX state --- */
 
-/* Is one of the upper halves in the image not 0? */
-static bool has_upper(const struct vcpu *v)
+/* Find out whether one of the upper halves in the image is not 0. */
+static void note_upper(struct vcpu *v)
 {
     u64 any = 0;
     for (unsigned at = FX_YMM; at < FX_YMM_END64; at += 8)
         any |= *(const u64 *)(v->fpu + at);
-    return any;
+    v->fpu_used = (v->fpu_used & ~(u64)XCR0_AVX) | (any ? XCR0_AVX : 0);
 }
 
 /* An instruction for each of YMM0 to YMM7, or of YMM8 to YMM15, with its number n (in hexadecimal) and its register. */
@@ -44,19 +45,19 @@ static bool has_upper(const struct vcpu *v)
 #define EACH_HIGH(X)                                                                                         \
     X("8", "8") X("9", "9") X("a", "10") X("b", "11") X("c", "12") X("d", "13") X("e", "14") X("f", "15")
 
-/* The upper halves to the image, and whether one of them is not 0. */
+/* The upper halves to the image. */
 static void upper_save(struct vcpu *v)
 {
 #define SAVE(n, register) "vextractf128 $1, %%ymm" register ", 0x" n "0(%1)\n\t"
     __asm__ volatile(EACH_LOW(SAVE) EACH_HIGH(SAVE) : "+m"(v->fpu) : "r"(v->fpu + FX_YMM));
 #undef SAVE
-    v->fpu_upper = has_upper(v);
+    note_upper(v);
 }
 
 /* The lower halves are loaded already. */
 static void upper_load(const struct vcpu *v)
 {
-    if (!v->fpu_upper) {
+    if (!(v->fpu_used & XCR0_AVX)) {
         __asm__ volatile("vzeroupper");
         return;
     }
@@ -67,15 +68,45 @@ static void upper_load(const struct vcpu *v)
 
 /* --- AVX-512 state: the part of the image from FX_OPMASK on --- */
 
-enum { AT_ZMM = FX_ZMM - FX_OPMASK, AT_ZMM16 = FX_ZMM16 - FX_OPMASK };
-_Static_assert(FX_ALL - FX_OPMASK == sizeof(((struct vcpu *)0)->fpu_shelter_zmm), "room for all of it");
+enum { AT_ZMM = FX_ZMM - FX_OPMASK, AT_ZMM16 = FX_ZMM16 - FX_OPMASK, ZMM_BYTES = FX_ALL - FX_OPMASK };
+_Static_assert(ZMM_BYTES == sizeof(((struct vcpu *)0)->fpu_shelter_zmm), "room for all of it");
 
-/* An instruction for each of ZMM16 to ZMM31. */
+/* An instruction for each of ZMM18 to ZMM31, and for each of ZMM16 to ZMM31. */
 /* clang-format off */
-#define EACH_LATE(X)                                                                                         \
-    X("0", "16") X("1", "17") X("2", "18") X("3", "19") X("4", "20") X("5", "21") X("6", "22") X("7", "23")  \
-    X("8", "24") X("9", "25") X("a", "26") X("b", "27") X("c", "28") X("d", "29") X("e", "30") X("f", "31")
+#define EACH_LAST(X)                                                                                         \
+    X("2", "18") X("3", "19") X("4", "20") X("5", "21") X("6", "22") X("7", "23") X("8", "24") X("9", "25")  \
+    X("a", "26") X("b", "27") X("c", "28") X("d", "29") X("e", "30") X("f", "31")
+#define EACH_LATE(X) X("0", "16") X("1", "17") EACH_LAST(X)
 /* clang-format on */
+
+/* The components of AVX-512 that are not 0. */
+static u64 zmm_in_use(void)
+{
+    _Alignas(64) u64 late[16], masks[8], mask = 0, any_late, any_upper;
+#define UNITE_LATE(n, register)  "vporq %%zmm" register ", %%zmm16, %%zmm16\n\t"
+#define UNITE_UPPER(n, register) "vporq %%zmm" register ", %%zmm17, %%zmm17\n\t"
+#define SAVE_MASK(n, number)     "kmovq %%k" number ", 0x" n "*8(%1)\n\t"
+    __asm__ volatile("vmovdqu64 %%zmm16, (%0)\n\tvmovdqu64 %%zmm17, 64(%0)\n\t" EACH_LOW(
+                         SAVE_MASK) "vporq %%zmm17, %%zmm16, %%zmm16\n\tvpxorq %%zmm17, %%zmm17, "
+                                    "%%zmm17\n\t" EACH_LAST(UNITE_LATE) EACH_LOW(UNITE_UPPER)
+                                        EACH_HIGH(UNITE_UPPER)
+                     :
+                     : "r"(late), "r"(masks)
+                     : "memory");
+    __asm__ volatile("vptestmq %%zmm16, %%zmm16, %%k1\n\tkmovq %%k1, %0\n\t"
+                     "vptestmq %%zmm17, %%zmm17, %%k1\n\tkmovq %%k1, %1\n\t"
+                     "kmovq %2, %%k1\n\tvmovdqu64 (%3), %%zmm16\n\tvmovdqu64 64(%3), %%zmm17"
+                     : "=&r"(any_late), "=&r"(any_upper)
+                     : "m"(masks[1]), "r"(late)
+                     : "memory");
+#undef UNITE_LATE
+#undef UNITE_UPPER
+#undef SAVE_MASK
+    for (unsigned n = 0; n < ARRAY_SIZE(masks); n++)
+        mask |= masks[n];
+    return (mask ? XCR0_OPMASK : 0) | (any_upper >> 4 /* of its quadwords */ ? XCR0_ZMM : 0) |
+           (any_late ? XCR0_ZMM16 : 0);
+}
 
 static void zmm_save(u8 *to)
 {
@@ -91,30 +122,42 @@ static void zmm_save(u8 *to)
 #undef SAVE
 }
 
-/* Is one of the upper halves of ZMM0 to ZMM15 not 0? Overwrites ZMM16 and K1. */
-static bool has_zmm_upper(const u8 *from)
+/* Those of them that are in use; the others become 0. The lower halves are loaded already, and the upper ones are 0. */
+static void zmm_load(const u8 *from, u64 used)
 {
-    u64 any;
-#define UNITE(n, name) "vporq 0x" n "0*4(%0), %%zmm16, %%zmm16\n\t"
-    __asm__ volatile("vpxorq %%zmm16, %%zmm16, %%zmm16" : : : "memory");
-    __asm__ volatile(EACH_LOW(UNITE) : : "r"(from + AT_ZMM) : "memory");
-    __asm__ volatile("vptestmq %%zmm16, %%zmm16, %%k1\n\tkmovq %%k1, %0" : "=r"(any) : : "memory");
-#undef UNITE
-    return any;
-}
-
-/* The lower halves are loaded already, and the upper ones are 0. */
-static void zmm_load(const u8 *from)
-{
-    bool upper = has_zmm_upper(from);
 #define LOAD_MASK(n, number)    "kmovq 0x" n "*8(%0), %%k" number "\n\t"
+#define CLEAR_MASK(n, number)   "kxorq %%k" number ", %%k" number ", %%k" number "\n\t"
 #define LOAD_UPPER(n, register) "vinserti64x4 $1, 0x" n "0*2(%0), %%zmm" register ", %%zmm" register "\n\t"
-#define LOAD(n, register)       "vmovdqu64 0x" n "0*4(%1), %%zmm" register "\n\t"
-    __asm__ volatile(EACH_LOW(LOAD_MASK) EACH_LATE(LOAD) : : "r"(from), "r"(from + AT_ZMM16) : "memory");
-    if (upper) __asm__ volatile(EACH_LOW(LOAD_UPPER) EACH_HIGH(LOAD_UPPER) : : "r"(from + AT_ZMM) : "memory");
+#define LOAD(n, register)       "vmovdqu64 0x" n "0*4(%0), %%zmm" register "\n\t"
+#define CLEAR(n, register)      "vpxorq %%zmm" register ", %%zmm" register ", %%zmm" register "\n\t"
+    if (used & XCR0_OPMASK)
+        __asm__ volatile(EACH_LOW(LOAD_MASK) : : "r"(from) : "memory");
+    else
+        __asm__ volatile(EACH_LOW(CLEAR_MASK) : : : "memory");
+    if (used & XCR0_ZMM16)
+        __asm__ volatile(EACH_LATE(LOAD) : : "r"(from + AT_ZMM16) : "memory");
+    else
+        __asm__ volatile(EACH_LATE(CLEAR) : : : "memory");
+    if (used & XCR0_ZMM)
+        __asm__ volatile(EACH_LOW(LOAD_UPPER) EACH_HIGH(LOAD_UPPER) : : "r"(from + AT_ZMM) : "memory");
 #undef LOAD_MASK
+#undef CLEAR_MASK
 #undef LOAD_UPPER
 #undef LOAD
+#undef CLEAR
+}
+
+static void zmm_to_image(struct vcpu *v)
+{
+    u8 *image = v->fpu + FX_OPMASK;
+    u64 used = zmm_in_use();
+    if (used) {
+        zmm_save(image);
+    } else if (v->fpu_used & XCR0_AVX512) {
+        for (unsigned at = 0; at < ZMM_BYTES; at += 8)
+            *(u64 *)(image + at) = 0;
+    }
+    v->fpu_used = (v->fpu_used & ~(u64)XCR0_AVX512) | used;
 }
 
 /* --- the shelter --- */
@@ -129,13 +172,13 @@ static void ymm_save(struct vcpu *v)
     u64 any = 0;
     for (unsigned at = 0; at < (v->fpu_shelter_all ? 512 : 256); at += 32)
         any |= *(const u64 *)(v->fpu_shelter + at + 16) | *(const u64 *)(v->fpu_shelter + at + 24);
-    v->fpu_shelter_upper = any;
+    v->fpu_shelter_used = any ? XCR0_AVX : 0;
 }
 
 static void ymm_restore(struct vcpu *v)
 {
     /* Loading zeros into the upper halves would make the guest's SSE instructions slow, as above. */
-    if (!v->fpu_shelter_upper) {
+    if (!(v->fpu_shelter_used & XCR0_AVX)) {
 #define LOAD(n, register) "movups 0x" n "0*2(%0), %%xmm" register "\n\t"
         __asm__ volatile("vzeroupper");
         if (v->fpu_shelter_all) __asm__ volatile(EACH_HIGH(LOAD) : : "r"(v->fpu_shelter) : "memory");
@@ -178,9 +221,11 @@ static void xmm_restore_high(struct vcpu *v)
 static void xmm_save(struct vcpu *v)
 {
     v->fpu_shelter_all = vcpu_long_mode(v);
-    if (v->fpu_zmm) zmm_save(v->fpu_shelter_zmm);
     if (v->fpu_ymm) {
+        u64 used = v->fpu_zmm ? zmm_in_use() : 0;
+        if (used) zmm_save(v->fpu_shelter_zmm);
         ymm_save(v);
+        v->fpu_shelter_used |= used;
         return;
     }
     if (unlikely(v->fpu_shelter_all)) xmm_save_high(v);
@@ -198,7 +243,7 @@ static void xmm_restore(struct vcpu *v)
     v->fpu_sheltered = false;
     if (v->fpu_ymm) {
         ymm_restore(v);
-        if (v->fpu_zmm) zmm_load(v->fpu_shelter_zmm);
+        if (v->fpu_zmm) zmm_load(v->fpu_shelter_zmm, v->fpu_shelter_used);
         return;
     }
     if (unlikely(v->fpu_shelter_all)) xmm_restore_high(v);
@@ -218,7 +263,7 @@ static void save(struct vcpu *v)
     if (v->fpu_sheltered) xmm_restore(v);
     __asm__ volatile("fxsave64 %0" : "+m"(v->fpu));
     if (v->fpu_ymm) upper_save(v);
-    if (v->fpu_zmm) zmm_save(v->fpu + FX_OPMASK);
+    if (v->fpu_zmm) zmm_to_image(v);
 }
 
 void fpu_shelter(struct vcpu *v)
@@ -266,7 +311,7 @@ void fpu_load(struct vcpu *v)
     }
     __asm__ volatile("fxrstor64 %0" : : "m"(v->fpu));
     if (v->fpu_ymm) upper_load(v);
-    if (v->fpu_zmm) zmm_load(v->fpu + FX_OPMASK);
+    if (v->fpu_zmm) zmm_load(v->fpu + FX_OPMASK, v->fpu_used);
     v->fpu_live = true;
 }
 
@@ -278,11 +323,18 @@ static void done(struct vcpu *v)
 #endif
 }
 
-void fpu_image_changed(struct vcpu *v)
+void fpu_image_loaded(struct vcpu *v)
 {
     v->fpu_live = v->fpu_sheltered = false;
-    v->fpu_upper = has_upper(v);
+    if (v->fpu_used & XCR0_AVX) note_upper(v);
     fpu_settle(v);
+}
+
+void fpu_image_changed(struct vcpu *v)
+{
+    if (v->fpu_ymm) v->fpu_used |= XCR0_AVX;
+    if (v->fpu_zmm) v->fpu_used |= XCR0_AVX512;
+    fpu_image_loaded(v);
 }
 
 void fpu_extend(struct vcpu *v)
@@ -391,6 +443,7 @@ u64 fpu_opmask(const struct vcpu *v, unsigned number)
 {
     u64 live[8];
     if (!v->fpu_live) return *(const u64 *)(v->fpu + FX_OPMASK + 8 * number);
+    if (v->fpu_sheltered && !(v->fpu_shelter_used & XCR0_OPMASK)) return 0;
     if (v->fpu_sheltered) return *(const u64 *)(v->fpu_shelter_zmm + 8 * number);
 #define SAVE(n, name) "kmovq %%k" name ", 0x" n "*8(%0)\n\t"
     __asm__ volatile(EACH_LOW(SAVE) : : "r"(live) : "memory");

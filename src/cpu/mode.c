@@ -128,9 +128,28 @@ void vcpu_update_mode(struct vcpu *v)
     set_tables(v);
 }
 
+/* The bits of the mode key that depend on the privilege. In 64-bit mode without MODE_STEP and MODE_ALIGN no others
+ * change with it. */
+static inline u32 ring_bits64(const struct vcpu *v)
+{
+    u32 bits = v->cpl;
+    if (v->cpl <= vcpu_iopl(v)) bits |= MODE_IOPL;
+    if (v->cpl > 0 && (v->paging.cr4 & CR4_TSD)) bits |= MODE_TSD;
+    if (v->cpl == 3 && v->shadow->has_window)
+        bits |= MODE_WINDOW | (v->shadow->window_same ? (u32)MODE_SAME : 0);
+    return bits;
+}
+
 void vcpu_update_privilege(struct vcpu *v)
 {
     note_privilege(v);
+    bool code64 = (v->mode & (MODE_CODE64 | MODE_STEP | MODE_ALIGN)) == MODE_CODE64 && vcpu_code64(v);
+    if (code64 && !(v->eflags & (FL_TF | FL_AC))) {
+        const u32 others = MODE_CPL | MODE_STACK_HIGH | MODE_IOPL | MODE_TSD | MODE_WINDOW | (u32)MODE_SAME;
+        v->mode = (v->mode & ~others) | ring_bits64(v);
+        set_tables(v);
+        return;
+    }
     const u32 changing = 3u << 2 * SEG_CS | 3u << 2 * SEG_SS, all = (1u << 2 * SEG_COUNT) - 1;
     u32 kept = v->mode >> MODE_SEG_SHIFT & all & ~changing;
     u32 bits = kept | class_of(v, SEG_CS) << 2 * SEG_CS | class_of(v, SEG_SS) << 2 * SEG_SS;
@@ -148,7 +167,8 @@ static void reset_fpu(struct vcpu *v)
     v->fpu[FXSAVE_MXCSR] = 0x80;
     v->fpu[FXSAVE_MXCSR + 1] = 0x1f;
     v->xcr0 = XCR0_X87;
-    v->fpu_ymm = v->fpu_upper = v->fpu_zmm = false;
+    v->fpu_ymm = v->fpu_zmm = false;
+    v->fpu_used = 0;
 }
 
 static void reset_registers(struct vcpu *v)

@@ -15,6 +15,7 @@
 
 #include "cpuid.h"
 #include "descriptor.h"
+#include "mode.h"
 
 /* The flags that SYSRET takes from R11: not RF, VM and the reserved ones. */
 #define SYSRET_FLAGS 0x3c7fd7u
@@ -26,6 +27,15 @@ static void require(struct vcpu *v)
     if (!(v->paging.efer & EFER_SCE) || !here) fault_raise(v, VEC_UD);
 }
 
+/* 64-bit mode has the same classes of segments in all rings. */
+static void update(struct vcpu *v)
+{
+    if ((v->mode & MODE_CODE64) && vcpu_code64(v))
+        vcpu_update_privilege(v);
+    else
+        vcpu_update_mode(v);
+}
+
 static void enter_ring0(struct vcpu *v, bool code64, u64 rip)
 {
     u16 cs = (u16)(v->star >> 32) & SEL_ERROR_MASK;
@@ -33,7 +43,7 @@ static void enter_ring0(struct vcpu *v, bool code64, u64 rip)
     v->seg[SEG_SS] = segment_flat_stack(cs + 8, 0);
     v->cpl = 0;
     v->rip = rip;
-    vcpu_update_mode(v);
+    update(v);
 }
 
 /*
@@ -84,7 +94,7 @@ void syscall_return(struct vcpu *v, unsigned bytes)
         v->seg[SEG_SS] = segment_flat_stack(ss, 3);
     v->cpl = 3;
     v->rip = code64 ? rip : (u32)rip;
-    vcpu_update_mode(v);
+    update(v);
     trap_by_new_flags(v);
     vcpu_recheck_interrupts(v);
 }

@@ -127,14 +127,15 @@ struct vcpu {
     bool sampled;   /* SIGPROF samples this vCPU's thread; it waits while the thread sleeps (vm/waker.c) */
     u64 user_since; /* if in_user: the host's TSC when CPL became 3; deterministic: icount */
 
-    u64 xcr0;       /* written by XSETBV */
-    bool fpu_ymm;   /* XCR0 has had AVX set: the upper halves of the YMM registers are part of the state */
-    bool fpu_upper; /* with fpu_ymm: some upper half in the image may be other than 0 */
-    bool fpu_zmm;   /* XCR0 has had AVX-512 set, and with it AVX: its components are part of the state */
+    u64 xcr0;     /* written by XSETBV */
+    bool fpu_ymm; /* XCR0 has had AVX set: the upper halves of the YMM registers are part of the state */
+    bool fpu_zmm; /* XCR0 has had AVX-512 set, and with it AVX: its components are part of the state */
+    u64 fpu_used; /* the components from AVX on (XCR0) that may have other values in the image than 0 */
     /* If fpu_live: the XMM registers, or with fpu_ymm the YMM registers, are in fpu_shelter; all: the ninth to the
-     * sixteenth too, which IA-32e mode has. With fpu_zmm, the components of AVX-512 are in fpu_shelter_zmm. */
+     * sixteenth too, which IA-32e mode has. With fpu_zmm, the components of AVX-512 are in fpu_shelter_zmm, unless all
+     * of them are 0. */
     bool fpu_sheltered, fpu_shelter_all;
-    bool fpu_shelter_upper; /* with fpu_ymm: some upper half there is not 0 */
+    u64 fpu_shelter_used; /* with fpu_ymm: the components from AVX on that are not 0 there */
     u8 fpu_shelter[512], fpu_shelter_zmm[1600];
 
     /* The image (fxsave.h), valid while !fpu_live */
@@ -165,6 +166,8 @@ void vcpu_update_segment(struct vcpu *v, enum seg seg);
 void fpu_park(struct vcpu *v);
 /* The image, which was a copy of the state, has been changed: it is the state now. */
 void fpu_image_changed(struct vcpu *v);
+/* The same if v->fpu_used is right already. */
+void fpu_image_loaded(struct vcpu *v);
 void fpu_load(struct vcpu *v);
 /* Save the vector registers only. It is many times cheaper and suffices for integer code, which uses them
  * to move memory, but no x87 registers, control words or MXCSR. fpu_load() or fpu_park() ends it. */

@@ -149,8 +149,11 @@ static const u8 *probe_long(struct vcpu *v)
     u8 number = mode_number(t, v->mode);
     const struct long_jump_entry *entry = cache_long_jumps(&t->cache, number) + rip % JUMP_ENTRIES;
     u32 frame = decode_frame(v, rip);
-    if (frame) cache_prefetch(&t->cache, frame - 1, rip, v->mode);
-    if (!frame || !entry->code || entry->rip != rip || entry->exec != exec_word(rip, frame)) return NULL;
+    if (!frame) return NULL;
+    if (!entry->code || entry->rip != rip || entry->exec != exec_word(rip, frame)) {
+        cache_prefetch(&t->cache, frame - 1, rip, v->mode);
+        return NULL;
+    }
     select_jumps(v, number);
     v->counters->block_probe_hits++;
     return entry->code;
@@ -250,15 +253,18 @@ static bool wants_to_leave(struct vcpu *v, enum exit_reason *reason)
     return true;
 }
 
-/* RSP is about to be used without a check if its segment is LONG_HIGH (rsp.c). */
-static void settle_stack(struct vcpu *v)
+/* RSP is about to be used without a check if its segment is LONG_HIGH (rsp.c). Returns the mode key: to read it again
+ * soon, with what is next to it, costs more. */
+static u32 settle_stack(struct vcpu *v)
 {
     const struct engine *t = v->engine;
     u64 rsp = v->gpr[REG_ESP];
-    if (!mode_has_window64(v->mode)) return;
+    u32 mode = v->mode;
+    if (!mode_has_window64(mode)) return mode;
     bool is_high = rsp < CANONICAL_LOW_END && tlb_segment(v->shadow->tlb, rsp) == LONG_HIGH;
-    v->mode &= ~MODE_STACK_HIGH;
-    if (is_high && !t->config.no_hoisting) v->mode |= MODE_STACK_HIGH;
+    mode &= ~MODE_STACK_HIGH;
+    if (is_high && !t->config.no_hoisting) mode |= MODE_STACK_HIGH;
+    return v->mode = mode;
 }
 
 u64 translator_next(struct vcpu *v)
@@ -271,8 +277,8 @@ u64 translator_next(struct vcpu *v)
         if (unlikely(t->log) && v->instruments.log_at == v->instruments.log_end) block_log_drain(v);
         if (t->config.flush_every && ++t->exits % t->config.flush_every == 0) make_room(v);
         const u8 *code = NULL;
-        settle_stack(v);
-        bool interpret = v->inhibit || v->mode & MODE_ALIGN || (t->config.interpret_kernel && v->cpl < 3);
+        u32 mode = settle_stack(v);
+        bool interpret = v->inhibit || mode & MODE_ALIGN || (t->config.interpret_kernel && v->cpl < 3);
         if (!interpret) code = find_code(v);
         if (code) {
             v->eflags &= ~FL_RF; /* RF lasts one instruction and matters only to breakpoints */

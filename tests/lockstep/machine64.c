@@ -61,7 +61,7 @@ void machine64_set_fx(struct vcpu *v, const u8 *fx)
     memcpy(v->fpu, fx, FX_XMM_END64);
     if (!(v->xcr0 & XCR0_AVX)) return;
     memcpy(v->fpu + FX_YMM, fx + FX_YMM, (v->xcr0 & XCR0_AVX512 ? FX_ALL : FX_YMM_END64) - FX_YMM);
-    v->fpu_upper = true;
+    v->fpu_used = XCR0_AVX | XCR0_AVX512;
 }
 
 static void init(struct rig *rig)

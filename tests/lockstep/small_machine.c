@@ -171,7 +171,7 @@ bool small_machine_run(struct small_machine *m, const u8 *code, unsigned bytes, 
     memcpy(v->fpu, in->fx, FX_BYTES);
     if (v->xcr0 & XCR0_AVX) {
         memcpy(v->fpu + FX_YMM, in->fx + FX_YMM, FX_YMM_END - FX_YMM);
-        v->fpu_upper = true;
+        v->fpu_used = XCR0_AVX;
     }
     vcpu_update_mode(v);
     bool ended = run_to_halt(m, instructions);
