@@ -770,6 +770,28 @@ loaded: /* tests/gdb/avx */
     .endr
     STATE_IS(pattern_a)
 
+    /* zeros by instructions: what the last XSAVE stored is not stored again */
+    mov ebx, 2
+7:  mov r13d, ALL
+    call load_a
+    call save_all
+    .irp n, 0, 1, 2, 3, 4, 5, 6, 7
+    kxorq k\n, k\n, k\n
+    .endr
+    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+    vmovdqa ymm\n, ymm\n
+    .endr
+    .irp n, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+    vpxorq zmm\n, zmm\n, zmm\n
+    .endr
+    call save_all
+    QUADS_ARE(YMM_AT, 256, pattern_a)
+    QUADS_ARE(OPMASK_AT, AREA_BYTES - OPMASK_AT, initial)
+    cmp qword ptr [r8 + HEADER], X87+SSE+AVX
+    note_ __LINE__
+    dec ebx
+    jnz 7b
+
     /* what 32-bit code does not load is in registers that changed after the last XSAVE */
     mov ebx, 2
 6:  mov r13d, ALL
