@@ -7,6 +7,7 @@
 #include "translator/build.h"
 #include "translator/capstone_library.h"
 
+#include <Zydis/Zydis.h>
 #include <capstone/capstone.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@
 #define RAM_BYTES             (16u << 20)
 #define CODE_AT               0x100000u
 #define HLT                   0xf4 /* fills the memory around the code: it ends a block and needs all flags */
-#define SLOW_SITE_BYTES       2    /* translator_slow_access() */
+#define SITE_BYTES            2    /* translator_slow_access(), translator_segment() */
 #define CACHE_SIZE            (16u << 20)
 
 static bool is_long(enum explain_mode mode)
@@ -71,9 +72,10 @@ static void map_code(struct rig *rig, u64 rip, u64 gpa, u64 bytes)
     }
 }
 
-/* As for a Linux kernel or one of its programs: flat segments, IOPL 0. */
+/* As for a Linux kernel or one of its programs: flat segments, IOPL 0, all extended states that the CPU has. */
 static void set_mode(struct vcpu *v, enum explain_mode mode)
 {
+    u32 extended = cpu_model_xcr0(v->model);
     vcpu_reset(v);
     if (mode != EXPLAIN_REAL) v->paging.cr0 |= CR0_PE | CR0_NE;
     v->paging.cr4 |= CR4_OSFXSR | CR4_OSXMMEXCPT;
@@ -82,6 +84,10 @@ static void set_mode(struct vcpu *v, enum explain_mode mode)
         v->paging.cr4 |= CR4_PAE;
         v->paging.efer |= EFER_SCE | EFER_LME | EFER_LMA;
         v->paging.cr3 = PML4_AT;
+    }
+    if (extended && mode != EXPLAIN_REAL) {
+        v->paging.cr4 |= CR4_OSXSAVE;
+        v->xcr0 = extended;
     }
     v->cpl = is_user(mode) ? 3 : 0;
     if (mode == EXPLAIN_VM86) v->eflags |= FL_VM;
@@ -125,31 +131,52 @@ static void engine_close(struct rig *rig)
 
 struct disassembler {
     csh host, guest;
+    ZydisMachineMode zydis_guest;
     cs_insn *line;
 };
+
+/* The text of an instruction and its length, or 0. Zydis helps where Capstone does not know the instruction: Debian 12's
+ * knows only some of AVX-512. */
+static unsigned disassemble(const struct disassembler *d, bool guest, const u8 *code, size_t left,
+                            u64 address, char *text, size_t text_bytes)
+{
+    size_t rest = left;
+    ZydisDisassembledInstruction i;
+    if (cs_disasm_iter(guest ? d->guest : d->host, &code, &rest, &address, d->line)) {
+        snprintf(text, text_bytes, "%s%s%s", d->line->mnemonic, d->line->op_str[0] ? " " : "",
+                 d->line->op_str);
+        return d->line->size;
+    }
+    if (ZYAN_FAILED(ZydisDisassembleIntel(guest ? d->zydis_guest : ZYDIS_MACHINE_MODE_LONG_64, address, code,
+                                          left, &i)))
+        return 0;
+    snprintf(text, text_bytes, "%s", i.text);
+    return i.info.length;
+}
 
 static void list_host(struct explained_block *x, struct disassembler *d, const u8 *code, u32 from, u32 to)
 {
     const u8 *at = code + from;
     size_t left = to - from;
     u64 address = from;
-    /* Bytes that follow a call of the slow path: they tell it size and kind of the access. */
+    /* Bytes that follow a call of a slow path: they tell it about the access. */
     unsigned data = 0;
     while (left) {
         struct host_line *line = &x->line[x->line_count++];
-        *line = (struct host_line){.offset = (u32)address};
-        if (!data && cs_disasm_iter(d->host, &at, &left, &address, d->line)) {
-            snprintf(line->text, sizeof(line->text), "%s%s%s", d->line->mnemonic,
-                     d->line->op_str[0] ? " " : "", d->line->op_str);
-            line->bytes = (u8)d->line->size;
-            line->note = listing_name(d->line->op_str);
-            if (line->note && !strcmp(line->note, listing_slow_access)) data = SLOW_SITE_BYTES;
-            continue;
+        unsigned bytes = data ? 0 : disassemble(d, false, at, left, address, line->text, sizeof(line->text));
+        line->offset = (u32)address;
+        if (bytes) {
+            line->note = listing_name(line->text);
+            if (line->note &&
+                (!strcmp(line->note, listing_slow_access) || !strcmp(line->note, listing_segment)))
+                data = SITE_BYTES;
+        } else {
+            data -= data > 0;
+            snprintf(line->text, sizeof(line->text), ".byte 0x%02x", *at);
+            bytes = 1;
         }
-        data -= data > 0;
-        snprintf(line->text, sizeof(line->text), ".byte 0x%02x", *at);
-        line->bytes = 1;
-        at++, left--, address++;
+        line->bytes = (u8)bytes;
+        at += bytes, left -= bytes, address += bytes;
     }
 }
 
@@ -192,13 +219,7 @@ static void explain_insn(struct explained_block *x, struct disassembler *d, cons
     memcpy(i->code, insn->bytes, insn->length);
     for (unsigned o = 0; o < insn->operand_count; o++)
         i->memory |= insn->op[o].kind == OPND_MEM;
-    const u8 *at = insn->bytes;
-    size_t left = insn->length;
-    u64 address = i->eip;
-    if (cs_disasm_iter(d->guest, &at, &left, &address, d->line))
-        snprintf(i->text, sizeof(i->text), "%s%s%s", d->line->mnemonic, d->line->op_str[0] ? " " : "",
-                 d->line->op_str);
-    else
+    if (!disassemble(d, true, insn->bytes, insn->length, i->eip, i->text, sizeof(i->text)))
         snprintf(i->text, sizeof(i->text), "(unknown)");
     list_host(x, d, host, from, to);
     i->lines = x->line_count - i->line;
@@ -335,11 +356,17 @@ static cs_mode guest_mode(enum explain_mode mode)
     return mode == EXPLAIN_REAL || mode == EXPLAIN_VM86 ? CS_MODE_16 : CS_MODE_32;
 }
 
+static ZydisMachineMode guest_machine_mode(enum explain_mode mode)
+{
+    if (is_long(mode)) return ZYDIS_MACHINE_MODE_LONG_64;
+    return guest_mode(mode) == CS_MODE_16 ? ZYDIS_MACHINE_MODE_LEGACY_16 : ZYDIS_MACHINE_MODE_LEGACY_32;
+}
+
 int explain(struct explanation *x, const struct guest_code *code, enum explain_mode mode, char *error,
             size_t error_bytes)
 {
     unsigned from = x->count;
-    struct disassembler d = {0};
+    struct disassembler d = {.zydis_guest = guest_machine_mode(mode)};
     if (!library_load(&capstone_library, error, error_bytes)) return -ENOSYS;
     struct rig *rig = engine_open(mode);
     if (!rig) return SAY(ENOMEM, "there is not enough memory, or no address space, for the translator");

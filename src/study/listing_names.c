@@ -7,6 +7,7 @@
 #include <string.h>
 
 const char listing_slow_access[] = "slow memory access";
+const char listing_segment[] = "another segment";
 
 static const struct {
     long offset; /* from r15 */
@@ -46,7 +47,7 @@ static const struct {
     {FRAME_THUNK + 8 * THUNK_LINK_PARKED, "link the edge"},
     {FRAME_THUNK + 8 * THUNK_RETURN_MISS, "return elsewhere"},
     {FRAME_THUNK + 8 * THUNK_FILL_SITE, "fill the site cache"},
-    {FRAME_THUNK + 8 * THUNK_SEGMENT, "another segment"},
+    {FRAME_THUNK + 8 * THUNK_SEGMENT, listing_segment},
 };
 
 const char *listing_name(const char *operands)

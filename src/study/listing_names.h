@@ -4,9 +4,9 @@
 #ifndef RINGER_STUDY_LISTING_NAMES_H
 #define RINGER_STUDY_LISTING_NAMES_H
 
-/* `operands`: as Capstone prints them, with [r15 + N] or [r15 - N]. NULL: there is no name. */
+/* `operands`: as Capstone and Zydis print them, with [r15 + N] or [r15 - N]. A whole instruction will do. NULL: there is no name. */
 const char *listing_name(const char *operands);
-/* The name of the entry point for slow accesses. */
-extern const char listing_slow_access[];
+/* The names of the entry points whose calls are followed by bytes that are not code. */
+extern const char listing_slow_access[], listing_segment[];
 
 #endif
