@@ -135,8 +135,8 @@ struct disassembler {
     cs_insn *line;
 };
 
-/* The text of an instruction and its length, or 0. Zydis helps where Capstone does not know the instruction: Debian 12's
- * knows only some of AVX-512. */
+/* The text of an instruction and its length, or 0. Zydis helps where Capstone does not know the instruction; that of
+ * Debian 12 knows only some of AVX-512. */
 static unsigned disassemble(const struct disassembler *d, bool guest, const u8 *code, size_t left,
                             u64 address, char *text, size_t text_bytes)
 {
