@@ -181,7 +181,13 @@ static void apply_segment(struct build *b, u8 seg, unsigned size)
     enum mode_seg kind = mode_seg(b->mode, seg);
     if (kind == MODE_SEG_FLAT) return;
     if (is_code64(b)) {
-        emit_load64(&b->e, REG_ENTRY, mem_frame(seg == SEG_FS ? FRAME_FS_BASE64 : FRAME_GS_BASE64));
+        struct host_mem base = mem_frame(seg == SEG_FS ? FRAME_FS_BASE64 : FRAME_GS_BASE64);
+        if (!mode_has_window64(b->mode)) flags_clobber(b); /* as the check will */
+        if (b->flags != FLAGS_HOST) {
+            emit_alu_rm(&b->e, true, ALU_ADD, REG_LINEAR, base);
+            return;
+        }
+        emit_load64(&b->e, REG_ENTRY, base);
         emit_lea64(&b->e, REG_LINEAR, mem_bis(REG_LINEAR, REG_ENTRY, 1));
         scratch_note(b, REG_ENTRY, 0);
         return;

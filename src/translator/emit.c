@@ -73,19 +73,19 @@ void emit_rm_prefixed(struct emitter *e, u8 prefix, u8 opcode, u8 reg, struct ho
     emit_modrm_mem(e, reg, &mem);
 }
 
-void emit_rm_0f(struct emitter *e, u8 prefix, u8 opcode, u8 reg, struct host_mem mem)
+void emit_rm_0f(struct emitter *e, u8 prefix, bool wide, u8 opcode, u8 reg, struct host_mem mem)
 {
     emit_window_prefixes(e, &mem);
     if (prefix) emit8(e, prefix);
-    emit_rex(e, false, reg, &mem, 0, false);
+    emit_rex(e, wide, reg, &mem, 0, false);
     emit8(e, HOST_ESCAPE);
     emit8(e, opcode);
     emit_modrm_mem(e, reg, &mem);
 }
 
-void emit_rr_0f(struct emitter *e, u8 opcode, u8 reg, u8 rm)
+void emit_rr_0f(struct emitter *e, bool wide, u8 opcode, u8 reg, u8 rm)
 {
-    emit_rex(e, false, reg, NULL, rm, false);
+    emit_rex(e, wide, reg, NULL, rm, false);
     emit8(e, HOST_ESCAPE);
     emit8(e, opcode);
     emit8(e, 0xc0 | (reg & 7) << 3 | (rm & 7));
@@ -282,7 +282,7 @@ void emit_host_rdtsc(struct emitter *e)
 
 void emit_host_ldmxcsr(struct emitter *e, struct host_mem mem)
 {
-    emit_rm_0f(e, 0, 0xae, 2, mem);
+    emit_rm_0f(e, 0, false, 0xae, 2, mem);
 }
 
 void emit_host_repeat(struct emitter *e, bool while_differing, unsigned size, u8 opcode)
@@ -327,7 +327,7 @@ void emit_neg64(struct emitter *e, u8 reg)
 
 void emit_load8(struct emitter *e, u8 to, struct host_mem mem)
 {
-    emit_rm_0f(e, 0, 0xb6, to, mem);
+    emit_rm_0f(e, 0, false, 0xb6, to, mem);
 }
 
 void emit_movsxd(struct emitter *e, u8 to, u8 from)
@@ -337,12 +337,12 @@ void emit_movsxd(struct emitter *e, u8 to, u8 from)
 
 void emit_movzx16(struct emitter *e, u8 to, u8 from)
 {
-    emit_rr_0f(e, 0xb7, to, from);
+    emit_rr_0f(e, false, 0xb7, to, from);
 }
 
 void emit_load16(struct emitter *e, u8 to, struct host_mem mem)
 {
-    emit_rm_0f(e, 0, 0xb7, to, mem);
+    emit_rm_0f(e, 0, false, 0xb7, to, mem);
 }
 
 void emit_store16(struct emitter *e, struct host_mem mem, u8 from)

@@ -123,8 +123,8 @@ void emit_rm(struct emitter *e, bool wide, u8 opcode, u8 reg, struct host_mem me
 void emit_rr(struct emitter *e, bool wide, u8 opcode, u8 reg, u8 rm);
 /* The same with 32 bits and a prefix (0: none); _0f: opcodes of two bytes, this being the second. */
 void emit_rm_prefixed(struct emitter *e, u8 prefix, u8 opcode, u8 reg, struct host_mem mem);
-void emit_rm_0f(struct emitter *e, u8 prefix, u8 opcode, u8 reg, struct host_mem mem);
-void emit_rr_0f(struct emitter *e, u8 opcode, u8 reg, u8 rm);
+void emit_rm_0f(struct emitter *e, u8 prefix, bool wide, u8 opcode, u8 reg, struct host_mem mem);
+void emit_rr_0f(struct emitter *e, bool wide, u8 opcode, u8 reg, u8 rm);
 
 /* mov r32, imm32 */
 void emit_mov_ri(struct emitter *e, u8 reg, u32 value);

@@ -179,7 +179,7 @@ void emit_prefetch(struct build *b)
     } else if (!verify_prefetch(b, &at)) {
         return;
     }
-    emit_rm_0f(&b->e, 0, i->opcode, i->modrm >> 3 & 7, at);
+    emit_rm_0f(&b->e, 0, false, i->opcode, i->modrm >> 3 & 7, at);
 }
 
 static void step_if(struct build *b, u8 cc)

@@ -139,19 +139,26 @@ bool can_bit_string(const struct build *b)
            operand_is_reachable(b, i->op[0].written) && mode_seg(b->mode, i->mem_seg) != MODE_SEG_LIMITED;
 }
 
-/* r9 = the address of the dword with the bit, as a signed number of dwords from the operand in r9: a bit may lie before
- * it. A qword operand is two dwords. */
+/* Bits of the operand, as a power of 2. All of its bytes are accessed. */
+static u8 log_of_bits(const struct build *b)
+{
+    return b->i->op[1].reg_class == RC_GPR64 ? 6 : 5;
+}
+
+/* r9 = the address of the unit with the bit: r9 and a signed number of units, because a bit may lie before the operand.
+ * A unit is as large as the operand. */
 static void go_to_bit(struct build *b)
 {
     const struct operand *bit = &b->i->op[1];
+    u8 log = log_of_bits(b);
     if (is_code64(b)) {
         u8 reg = gpr_load(b, bit->reg, REG_TEMP);
-        if (bit->reg_class == RC_GPR64)
-            emit_mov_rr64(&b->e, REG_TEMP, reg);
-        else
+        if (log == 5)
             emit_movsxd(&b->e, REG_TEMP, reg);
-        emit_shift_ri(&b->e, true, SHIFT_SAR, REG_TEMP, 5);
-        emit_lea64(&b->e, REG_LINEAR, mem_bis(REG_LINEAR, REG_TEMP, 4));
+        else if (reg != REG_TEMP)
+            emit_mov_rr64(&b->e, REG_TEMP, reg);
+        emit_shift_ri(&b->e, true, SHIFT_SAR, REG_TEMP, log);
+        emit_lea64(&b->e, REG_LINEAR, mem_bis(REG_LINEAR, REG_TEMP, 1u << (log - 3)));
         return;
     }
     emit_mov_rr32(&b->e, REG_TEMP, host_gpr(bit->reg));
@@ -163,20 +170,25 @@ void emit_bit_string(struct build *b)
 {
     const struct insn *i = b->i;
     bool write = i->op[0].written;
+    u8 log = log_of_bits(b);
+    bool wide = log == 6;
+    unsigned bytes = 1u << (log - 3);
     flags_clobber(b);
-    access_address(b, 4);
+    access_address(b, bytes);
     go_to_bit(b);
-    struct host_mem mem = access_linear(b, 4, write);
-    if (!write) emit_load32(&b->e, REG_ENTRY, mem);
+    struct host_mem mem = access_linear(b, bytes, write);
+    if (!write) emit_load(&b->e, wide, REG_ENTRY, mem);
     u8 bit = gpr_load(b, i->op[1].reg, REG_TEMP);
-    if (bit != REG_TEMP) emit_mov_rr32(&b->e, REG_TEMP, bit);
-    emit_alu_ri(&b->e, false, ALU_AND, REG_TEMP, 31);
+    if (write) { /* an instruction that addresses memory would go to the bit itself, the others take the remainder */
+        if (bit != REG_TEMP) emit_mov_rr32(&b->e, REG_TEMP, bit);
+        emit_alu_ri(&b->e, false, ALU_AND, REG_TEMP, (1 << log) - 1);
+    }
     if (needs_flags(b, i)) flags_to_host(b);
     if (write) {
         b->site[b->n].parked = b->flags != FLAGS_HOST; /* in a window the store may raise a host page fault */
-        emit_rm_0f(&b->e, keeps_lock(b, i) ? HOST_LOCK : 0, i->opcode, REG_TEMP, mem);
+        emit_rm_0f(&b->e, keeps_lock(b, i) ? HOST_LOCK : 0, wide, i->opcode, REG_TEMP, mem);
     } else {
-        emit_rr_0f(&b->e, i->opcode, REG_TEMP, REG_ENTRY);
+        emit_rr_0f(&b->e, wide, i->opcode, bit, REG_ENTRY);
     }
     b->flags = FLAGS_HOST;
 }

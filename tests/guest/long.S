@@ -102,6 +102,15 @@ checks64:
     movabs rbp, 0x00007ffffffffff8
     FAULTS(VEC_GP, 0, fxsave [rbp])
     FAULTS(VEC_GP, 0, fxrstor [rbp])
+    /* All of the operand that has the bit is accessed, not only the half with the bit. */
+    xor edx, edx
+    FAULTS(VEC_SS, 0, bt [rbp + 4], rdx)
+    FAULTS(VEC_SS, 0, bts [rbp + 4], rdx)
+    FAULTS(VEC_PF, 0, bt [rbp + 4], edx)
+    FAULTS(VEC_PF, 0, bt [rbp], rdx)
+    FAULTS(VEC_PF, 2, bts [rbp], rdx)
+    mov edx, 64
+    FAULTS(VEC_SS, 0, bt [rbp], rdx)
     FAULTS(VEC_GP, 0, jmp rbx)
     FAULTS(VEC_GP, 0, call rbx)
     mov rcx, rsp

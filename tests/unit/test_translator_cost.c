@@ -57,7 +57,7 @@ static const struct row rows[] = {
     ROW("movzx", "\x0f\xa0", 11),           /* push fs */
     ROW("mov", "\x0f\x20\xd0", 1),          /* mov eax, cr2 */
     ROW("cmp", "\x8e\xd8", 14),             /* mov ds, eax: the selector that is already loaded */
-    ROW("bt", "\x0f\xa3\x0b", 15),          /* bt [ebx], ecx */
+    ROW("bt", "\x0f\xa3\x0b", 13),          /* bt [ebx], ecx */
     ROW("bts", "\xf0\x0f\xab\x0b", 14),     /* lock bts [ebx], ecx: no lock for one vCPU */
     ROW("rep stosd", "\xf3\xab", 21),
     ROW("rep movsb", "\xf3\xa4", 36),
