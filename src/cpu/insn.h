@@ -135,6 +135,14 @@ static inline bool insn_is_high_byte(const struct operand *o)
     return o->kind == OPND_REG && o->reg_class == RC_GPR8 && o->reg >= 4 && o->reg < 8;
 }
 
+/* The first operand in memory, or NULL. */
+static inline const struct operand *insn_memory(const struct insn *i)
+{
+    for (unsigned n = 0; n < i->operand_count; n++)
+        if (i->op[n].kind == OPND_MEM) return &i->op[n];
+    return NULL;
+}
+
 /* MOVS and CMPS have operands at [RSI] and [RDI], STOS and SCAS at [RDI] alone. */
 static inline bool string_uses_both(u8 opcode)
 {

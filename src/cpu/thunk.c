@@ -60,13 +60,6 @@ void thunks_destroy(struct vcpu *v)
 
 /* --- making thunks --- */
 
-static const struct operand *memory_operand(const struct insn *i)
-{
-    for (unsigned n = 0; n < i->operand_count; n++)
-        if (i->op[n].kind == OPND_MEM) return &i->op[n];
-    return NULL;
-}
-
 /* The general register operand that ModRM's field has, if the host's register of that number is not the guest's:
  * ESP, and R8 to R15. Such an instruction has one general register operand, and it is moved to r8. */
 static const struct operand *moved_operand(const struct insn *i)
@@ -273,7 +266,7 @@ static void prepare_memory(struct vcpu *v, const struct insn *i, const struct op
 void thunk_execute(struct vcpu *v, const struct insn *i)
 {
     struct thunks *t = v->thunks;
-    const struct operand *memory = memory_operand(i);
+    const struct operand *memory = insn_memory(i);
     struct thunk_frame frame;
     u64 address = memory ? exec_address(v, i) : 0;
     if (memory) prepare_memory(v, i, memory, address, t->bounce);

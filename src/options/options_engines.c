@@ -64,7 +64,8 @@ static const struct option_row rows[] = {
     {"deterministic", NULL, "guest time is instructions executed: the same inputs give the same run",
      SWITCH(deterministic)},
     {"cache-bytes", "SIZE",
-     "memory for translated code, metadata included (default 124M; 152M with a 64-bit CPU)",
+     "memory for translated code, metadata included (default " DIGITS(CACHE_MB) "M; " DIGITS(
+         CACHE_MB64) "M with a 64-bit CPU)",
      .set = set_cache_bytes},
     {"cache-policy", "NAME",
      "what a full code cache evicts: flush (default: all), fifo, lru, generations; or FILE.so",

@@ -29,6 +29,9 @@ struct option_row {
 };
 #define SWITCH(field) .flag = offsetof(struct options, field) + 1
 #define STRING(field) .string = offsetof(struct options, field) + 1
+/* A number's digits, for a help text. `number` may be a macro. */
+#define DIGITS(number)    DIGITS_OF(number)
+#define DIGITS_OF(digits) #digits
 
 struct option_group {
     const char *heading;

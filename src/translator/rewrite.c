@@ -15,13 +15,6 @@
 #include "build.h"
 #include "scratch.h"
 
-static const struct operand *memory_operand(const struct insn *i)
-{
-    for (unsigned n = 0; n < i->operand_count; n++)
-        if (i->op[n].kind == OPND_MEM) return &i->op[n];
-    return NULL;
-}
-
 static const struct operand *high_byte(const struct insn *i)
 {
     for (unsigned n = 0; n < i->operand_count; n++)
@@ -280,7 +273,7 @@ bool rewrite_can(const struct build *b)
     if (i->encoding != ENC_LEGACY && !insn_has_vex(i)) return false;
     /* VEX and EVEX are #UD in real and virtual-8086 mode (SDM 2A 2.3.1). */
     if (insn_has_vex(i) && (!(b->mode & MODE_PE) || (b->mode & MODE_VM86))) return false;
-    const struct operand *mem = memory_operand(i), *high = high_byte(i);
+    const struct operand *mem = insn_memory(i), *high = high_byte(i);
     if (!has_registers(i, mem)) return false;
     if (high && uses_esp(i)) return false;
     if (!mem) return true;
@@ -481,7 +474,7 @@ static void check_divisor(struct build *b, const struct insn *i, const struct fi
 void rewrite_identical(struct build *b)
 {
     const struct insn *i = b->i;
-    const struct operand *mem = memory_operand(i), *high = mem ? high_byte(i) : NULL;
+    const struct operand *mem = insn_memory(i), *high = mem ? high_byte(i) : NULL;
     struct host_mem at;
     struct guests guests;
     struct insn turned;

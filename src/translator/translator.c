@@ -21,7 +21,7 @@ struct translator_config translator_defaults(void)
  * peaks that are promised: the guest's memory and 128 MB, or 192 MB with a 64-bit CPU. */
 static u64 default_cache_bytes(const struct cpu_model *model)
 {
-    return (cpu_model_has_long_mode(model) ? 152ull : 124ull) << 20;
+    return (u64)(cpu_model_has_long_mode(model) ? CACHE_MB64 : CACHE_MB) << 20;
 }
 
 /* The arena must hold a few of the longest blocks. */

@@ -9,9 +9,13 @@
 
 #include <stdio.h>
 
+/* MB of the code cache by default, with a 32-bit CPU and with a 64-bit one. */
+#define CACHE_MB   124
+#define CACHE_MB64 152
+
 /* Sizes and fault injection. The guest must compute the same with every setting. */
 struct translator_config {
-    u64 cache_bytes; /* code and metadata together (0: as the CPU needs); a tiny cache is flushed often */
+    u64 cache_bytes; /* code and metadata together (0: the default); a tiny cache is flushed often */
     /* What a full cache evicts (cache/policy.h), NULL: everything; its segments, 0: as many as the policy says. */
     const struct cache_policy *cache_policy;
     unsigned cache_segments;

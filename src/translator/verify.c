@@ -53,11 +53,11 @@ static bool has_plain_accesses(const struct build *b, unsigned n)
     }
 }
 
-static const struct operand *memory_of(const struct insn *i)
+/* LEA and others have an operand in memory, but access nothing. */
+static bool accesses_memory(const struct insn *i)
 {
-    for (unsigned n = 0; n < i->operand_count; n++)
-        if (i->op[n].kind == OPND_MEM && i->op[n].bytes) return &i->op[n];
-    return NULL;
+    const struct operand *memory = insn_memory(i);
+    return memory && memory->bytes;
 }
 
 bool verify_reaches_window(const struct build *b, unsigned n)
@@ -65,7 +65,7 @@ bool verify_reaches_window(const struct build *b, unsigned n)
     const struct insn *i = &b->insn[n];
     if (!mode_has_window64(b->mode) || b->checked[n] || !has_plain_accesses(b, n)) return false;
     for (unsigned k = 0; k < i->operand_count; k++) /* the fault would come between two XCHG (rewrite.c) */
-        if (memory_of(i) && insn_is_high_byte(&i->op[k])) return false;
+        if (accesses_memory(i) && insn_is_high_byte(&i->op[k])) return false;
     return true;
 }
 
@@ -229,13 +229,13 @@ static void settle_flags(struct build *b)
 {
     unsigned emitter = b->decision[b->n] == BY_EMITTER ? b->i->row->emitter : EMITTER_NONE;
     bool stack = emitter == EMITTER_push || emitter == EMITTER_pop || emitter == EMITTER_call;
-    if (stack && memory_of(b->i)) flags_clobber(b);
+    if (stack && accesses_memory(b->i)) flags_clobber(b);
 }
 
 /* Does the current instruction use no register of the monitor's, although it does not reach memory by the window? */
 static bool leaves_registers(const struct build *b)
 {
-    if (b->decision[b->n] == BY_REWRITE) return !memory_of(b->i);
+    if (b->decision[b->n] == BY_REWRITE) return !accesses_memory(b->i);
     unsigned emitter = b->decision[b->n] == BY_EMITTER ? b->i->row->emitter : EMITTER_NONE;
     return emitter == EMITTER_jcond || emitter == EMITTER_jump || emitter == EMITTER_lea ||
            emitter == EMITTER_nothing || emitter == EMITTER_prefetch;
