@@ -63,10 +63,12 @@ static void switch_long_mode(struct vcpu *v, bool begins)
     if (!begins) {
         if (code64) fault_raise_error(v, VEC_GP, 0);
         p->efer &= ~(u64)EFER_LMA;
+        fpu_lose_high(v);
         return;
     }
     bool tss16 = (AR_TYPE(v->tr.access) & ~2u) == 1;
     if (!(p->cr4 & CR4_PAE) || code64 || tss16) fault_raise_error(v, VEC_GP, 0);
+    fpu_lose_high(v);
     p->efer |= EFER_LMA;
     v->base64.fs = v->seg[SEG_FS].base;
     v->base64.gs = v->seg[SEG_GS].base;

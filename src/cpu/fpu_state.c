@@ -258,12 +258,28 @@ static void xmm_restore(struct vcpu *v)
 
 /* --- the whole --- */
 
+/* The registers from the ninth on: 0 in the image. */
+static void clear_high(struct vcpu *v)
+{
+    for (unsigned at = 0; at < FX_XMM_END64 - FX_XMM_END; at += 8)
+        *(u64 *)(v->fpu + FX_XMM_END + at) = *(u64 *)(v->fpu + FX_YMM_END + at) = 0;
+}
+
+/* Outside IA-32e mode the guest cannot reach the registers from the ninth on. The shelter does not keep them there, so
+ * they have whatever the monitor's own code left in them. */
 static void save(struct vcpu *v)
 {
     if (v->fpu_sheltered) xmm_restore(v);
     __asm__ volatile("fxsave64 %0" : "+m"(v->fpu));
     if (v->fpu_ymm) upper_save(v);
     if (v->fpu_zmm) zmm_to_image(v);
+    if (!vcpu_long_mode(v)) clear_high(v);
+}
+
+void fpu_lose_high(struct vcpu *v)
+{
+    fpu_park(v);
+    clear_high(v);
 }
 
 void fpu_shelter(struct vcpu *v)

@@ -50,6 +50,9 @@ void fpu_set_mxcsr(struct vcpu *v, u32 mxcsr);
 void fpu_snapshot(struct vcpu *v);
 /* The same for the registers from the ninth on of a live state, which 32-bit code does not have. */
 void fpu_snapshot_high(struct vcpu *v);
+/* IA-32e mode begins or has ended: XMM8 to XMM15 and their upper halves become 0. The manual leaves them undefined then
+ * (SDM 1 3.4.1.1). */
+void fpu_lose_high(struct vcpu *v);
 /* K0 to K7 of the state, wherever it is; it has AVX-512. */
 u64 fpu_opmask(const struct vcpu *v, unsigned number);
 /* Gives the fields of the image that the guest finds 0 or constant these values (fpu_state.c tells why). */

@@ -240,7 +240,7 @@ void vcpu_reset(struct vcpu *v)
 void vcpu_init(struct vcpu *v)
 {
     u32 caching = v->paging.cr0 & (CR0_CD | CR0_NW);
-    fpu_park(v);
+    fpu_lose_high(v);
     begin_anew(v);
     v->paging.cr0 = CR0_ET | caching;
     v->pvclock_time = v->pvclock_wall = 0;

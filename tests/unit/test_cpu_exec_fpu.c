@@ -2,6 +2,8 @@
  * x87, MMX and SSE through host thunks: availability, pending and unmasked exceptions, alignment, whole states. The
  * guest must not see host pointers.
  */
+#include "cpu/fxsave.h"
+#include "cpu/interp_private.h"
 #include "exec_rig.h"
 
 #include <signal.h>
@@ -266,6 +268,35 @@ static void test_masked_store(struct rig *rig)
     CHECK_EQ(phys_read(&rig->phys, RIG_DATA + 8, 8), 0x1900);
 }
 
+/* The monitor's code uses XMM8 while the state is sheltered. */
+static void shelter_and_spoil(struct vcpu *v)
+{
+    fpu_load(v);
+    fpu_shelter(v);
+    __asm__ volatile("pcmpeqd %%xmm8, %%xmm8" : : : "xmm8");
+    fpu_park(v);
+}
+
+/* IA-32e mode keeps XMM8 to XMM15. Outside it the guest finds nothing of the monitor's in them when that mode begins
+ * again. */
+static void test_high_registers(struct rig *rig)
+{
+    struct vcpu *v = &rig->vcpu;
+    u64 *xmm8 = (u64 *)(v->fpu + FX_XMM_END);
+    fpu_park(v);
+    v->paging.efer |= EFER_LMA;
+    xmm8[1] = 0x1234;
+    shelter_and_spoil(v);
+    CHECK_EQ(xmm8[0], 0);
+    CHECK_EQ(xmm8[1], 0x1234);
+    v->paging.efer &= ~(u64)EFER_LMA;
+    fpu_lose_high(v);
+    CHECK_EQ(xmm8[1], 0);
+    shelter_and_spoil(v);
+    CHECK_EQ(xmm8[0], 0);
+    CHECK_EQ(xmm8[1], 0);
+}
+
 int main(void)
 {
     struct rig *rig = rig_create();
@@ -277,6 +308,7 @@ int main(void)
     if (rig->vcpu.model->f1_ecx & F1C_SSE4_1) test_dot_product(rig);
     test_states(rig);
     test_masked_store(rig);
+    test_high_registers(rig);
     rig_close(rig);
     return check_report();
 }
