@@ -160,6 +160,15 @@ static void store_guests(struct build *b, const struct insn *i, const struct gue
             gpr_store(b, gpr_number(&i->op[n]), guests->host[n]);
 }
 
+/* Is an operand that may stay in the vCPU better loaded? If another register is computed from it, it is, into a host
+ * register that has no value. A Zen 3 passes what was stored to a MOV, and to an instruction that changes it in memory,
+ * at once; to other instructions, after 7 cycles. */
+static bool is_better_loaded(const struct build *b, const struct insn *i, unsigned n, u32 taken)
+{
+    u8 host = scratch_choose(b, taken);
+    return !i->op[n].written && i->gprs_written && host != HOST_NONE && !b->scratch[host - REG_LINEAR];
+}
+
 /* Choose where the operands are: where their values rest already, in the vCPU, or in another register. `taken`: the
  * registers of the memory operand. Returns false if there are too few others. */
 static bool find_guests(const struct build *b, const struct insn *i, bool memory, u32 taken,
@@ -175,7 +184,7 @@ static bool find_guests(const struct build *b, const struct insn *i, bool memory
     for (unsigned n = 0; n < i->operand_count; n++) {
         u8 number = gpr_number(&i->op[n]);
         if (!is_guest(number) || guests->host[n] != HOST_NONE) continue;
-        if (!memory && !guests->in_place && may_stay(i, n)) {
+        if (!memory && !guests->in_place && may_stay(i, n) && !is_better_loaded(b, i, n, taken)) {
             guests->in_place = number;
             continue;
         }
