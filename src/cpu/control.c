@@ -4,6 +4,7 @@
  * change anything.
  */
 #include "cpuid.h"
+#include "interp_private.h"
 #include "system.h"
 
 #define CR0_DEFINED                                                                                          \

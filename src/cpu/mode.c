@@ -3,6 +3,7 @@
  */
 #include "mode.h"
 #include "cpuid.h"
+#include "interp_private.h"
 #include "mmu/long_window.h"
 #include "mmu/tlb.h"
 #include "mmu/window.h"
