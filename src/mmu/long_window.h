@@ -48,7 +48,7 @@
  *    CR4 or EFER that flushes the TLB empties all windows. What is unmapped is unmapped before any code runs.
  * 4. Whenever code for a window runs, the current room's table has the classes of the current window's segments, the
  *    other rooms' tables have none, and the vCPU has its delta. Neither changes while a block of user code is under
- *    way: windows come and go when user code has ended.
+ *    way: windows come and go when user code has ended. 64-bit code finds the delta in r13 (translator/verify.c).
  * 5. A guest frame that may be writable in a window is PHYS_WINDOW, so that a page that becomes guarded is looked for.
  *
  * Only the vCPU's thread calls this. All but set-up and destruction may run while the guest's FPU state is live.

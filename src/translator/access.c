@@ -269,6 +269,7 @@ void access_tlb_slot(struct build *b, u8 slot, u8 linear)
 u32 access_by_tlb(struct build *b, u8 linear, unsigned size, bool write)
 {
     u8 page = b->keeps_temp ? REG_HOISTED : REG_TEMP;
+    b->has_delta &= page != REG_HOISTED;
     access_tlb_slot(b, REG_ENTRY, linear);
     emit_lea64(&b->e, page, mem_bd(linear, (s32)size - 1));
     emit_alu_ri(&b->e, true, ALU_AND, page, ~(s32)PAGE_MASK);

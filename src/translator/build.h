@@ -232,7 +232,7 @@ struct build {
     struct entry_addresses early; /* in each turn, before flags are live */
     struct value anchor[8];       /* addresses in segments that are LONG_HIGH, for RSP (rsp.c) */
     unsigned anchors;
-    bool has_delta;             /* r13 has the delta of the window */
+    bool has_delta;             /* r13 has the delta of the window (verify.c) */
     s32 rsp_away;               /* RSP - r8, within a run of PUSH or POP (access.c) */
     u8 run_begins;              /* insn[] with which that run begins */
     u32 piece[BLOCK_MAX_INSNS]; /* arena offset where the code of insn[n] begins, its glue included */
@@ -474,11 +474,15 @@ static inline struct host_mem mem_segment_class(u8 number)
 }
 /* A block begins. */
 void verify_begin(struct build *b);
-/* The current instruction begins. */
-void verify_instruction(struct build *b);
+/* If r13 has lost the delta, load it, before the next instruction or before the block is left. */
+void verify_load_delta(struct build *b);
+/* For tests: an invalid instruction, unless r13 has the delta. */
+void verify_check_delta(struct build *b);
 void emit_segment_stub(struct build *b, const struct stub *stub);
 
 /* rsp.c */
+/* The current instruction begins. */
+void rsp_before(struct build *b);
 /* The current instruction ends: has RSP left its segment? */
 void rsp_behind(struct build *b);
 /* Does insn[n] reach its slot of the stack by r8 and r13 alone, without a check? */

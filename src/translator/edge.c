@@ -145,6 +145,7 @@ static void edge_at(struct build *b, struct stub *stub, u32 field)
 
 void emit_edge(struct build *b, u64 eip)
 {
+    verify_load_delta(b);
     if (has_tlb(b) && !plan_same_page(b, eip) && plan_live_at(b, eip)) flags_to_parked(b);
     struct stub *stub = edge_begin(b, eip);
     if (edge_tests(b, eip, edge_of(b, stub), stub, needs_poll(b, eip))) {
@@ -279,6 +280,7 @@ static void emit_continuation(struct build *b)
 
 void emit_edge_call(struct build *b, u64 eip)
 {
+    verify_load_delta(b);
     if (!will_return(b, eip)) {
         emit_edge(b, eip);
         return;
@@ -314,19 +316,16 @@ struct missed {
 
 static struct host_mem long_entry_field(u64 field)
 {
-    struct host_mem mem = mem_bis(REG_HOISTED, REG_TEMP, 1);
-    mem.disp = (s32)field;
-    return mem;
+    return mem_bd(REG_TEMP, (s32)field);
 }
 
-/* In IA-32e mode: [r13 + r11] = the jump table's entry for r9. r13 is free, because the block ends. The sum is not
- * computed beforehand: a mispredicted jump would be noticed a cycle later. */
+/* In IA-32e mode: r11 = the jump table's entry for r9. */
 static struct missed look_up_long(struct build *b)
 {
     struct missed missed = {0};
     emit_movzx16(&b->e, REG_TEMP, REG_LINEAR);
     emit_shift_ri(&b->e, false, SHIFT_SHL, REG_TEMP, 5);
-    emit_load64(&b->e, REG_HOISTED, mem_frame(FRAME_LONG_JUMP_TABLE));
+    emit_alu_rm(&b->e, true, ALU_ADD, REG_TEMP, mem_frame(FRAME_LONG_JUMP_TABLE));
     emit_alu_rm(&b->e, true, ALU_CMP, REG_LINEAR, long_entry_field(offsetof(struct long_jump_entry, rip)));
     missed.field[0] = emit_jcc(&b->e, CC_NZ);
     emit_load64(&b->e, REG_ENTRY, long_entry_field(offsetof(struct long_jump_entry, slot)));
@@ -433,6 +432,7 @@ enum indirect {
 static void indirect(struct build *b, enum indirect kind)
 {
     bool call = kind == INDIRECT_CALL;
+    verify_load_delta(b);
     flags_leave_host(b);
     if (!looks_up(b)) {
         if (kind == INDIRECT_JUMP) require_canonical(b);
@@ -473,6 +473,7 @@ void emit_return(struct build *b)
         indirect(b, INDIRECT_RETURN);
         return;
     }
+    verify_load_delta(b);
     flags_leave_host(b);
     if (b->t->config.count_hits) emit_count(b, &b->v->counters->returns_run);
     if (is_code64(b)) emit_lea64_rip(&b->e, REG_TEMP, b->e.at);

@@ -223,6 +223,17 @@ void emit_inc64(struct emitter *e, struct host_mem mem)
     emit_rm(e, true, 0xff, 0, mem);
 }
 
+void emit_not64(struct emitter *e, u8 reg)
+{
+    emit_rr(e, true, 0xf7, 2, reg);
+}
+
+void emit_ud2(struct emitter *e)
+{
+    emit8(e, HOST_ESCAPE);
+    emit8(e, 0x0b);
+}
+
 void emit_xchg64(struct emitter *e, u8 reg, u8 rm)
 {
     emit_rr(e, true, 0x87, reg, rm);

@@ -173,6 +173,8 @@ struct cmp_fields emit_cmp_patched(struct emitter *e, u8 base);
 void emit_sub64_mi8(struct emitter *e, struct host_mem mem, u8 value);
 void emit_inc64(struct emitter *e, struct host_mem mem);
 /* xchg r64, r64 */
+void emit_not64(struct emitter *e, u8 reg);
+void emit_ud2(struct emitter *e);
 void emit_xchg64(struct emitter *e, u8 reg, u8 rm);
 /* xchg between the low and the high byte of RAX, RCX, RDX or RBX */
 void emit_xchg_high(struct emitter *e, u8 reg);

@@ -75,6 +75,7 @@
     mov FRAME_GPR+48(%r15), %rsi
     mov FRAME_GPR+56(%r15), %rdi
     mov FRAME_PARKED(%r15), %r12
+    mov FRAME_WINDOW_DELTA(%r15), %r13
     mov FRAME_READ_TABLE(%r15), %r14
     mov FRAME_GPR+0(%r15), %rax
 .endm
@@ -256,7 +257,9 @@ thunk_return_miss:
     mov (%r14,%r10), %r10
     cmp 8(%r13), %r10
     jne return_in_c
-    jmp *16(%r13)
+    mov 16(%r13), %r11
+    mov FRAME_WINDOW_DELTA(%r15), %r13
+    jmp *%r11
 
     .type return_in_c, @function
 return_in_c:

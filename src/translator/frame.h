@@ -7,8 +7,8 @@
  *   r10                           its entry; scratch
  *   r11                           scratch
  *   r12                           parked arithmetic flags: AH = SF ZF 0 AF 0 PF 1 CF, AL = OF
- *   r13                           host address of a hoisted group of accesses (hoist.c), or the delta of the window of
- *                                 64-bit code (verify.c); valid only within the block
+ *   r13                           in a window of 64-bit code its delta, whenever an instruction begins (verify.c);
+ *                                 else the host address of a hoisted group of accesses, within the block (hoist.c)
  *   r14                           read table of the current view; the write table lies SHADOW_READ_TO_WRITE
  *                                 bytes behind it
  *   r15                           address of the vCPU + FRAME_BIAS, so that an 8-bit displacement reaches

@@ -243,6 +243,11 @@ static bool goes_on(struct build *b, const struct insn *i, struct reading *r)
     return b->passed[b->count - 1] = true;
 }
 
+static bool is_checked_site(const struct build *b, u64 gpa)
+{
+    return checked_is(&b->t->checked, gpa) || (b->t->config.some_checked && checked_set(gpa) % 4 == 0);
+}
+
 /* Decode instructions until the block ends. */
 static void read_instructions(struct build *b, struct reading *r)
 {
@@ -252,7 +257,7 @@ static void read_instructions(struct build *b, struct reading *r)
         if (b->count && has_point(b, b->key.eip + r->at, 1)) return;
         int length = decode_next(b, i, r);
         if (length < 0 || !is_within_limit(b, r->at, i->length)) return;
-        b->checked[b->count] = (b->mode & MODE_WINDOW) && checked_is(&b->t->checked, b->key.gpa + r->at);
+        b->checked[b->count] = (b->mode & MODE_WINDOW) && is_checked_site(b, b->key.gpa + r->at);
         b->offset[b->count] = (u16)r->at;
         b->passed[b->count++] = false;
         r->at += i->length;

@@ -90,6 +90,7 @@ static struct stub *string_stub(struct build *b, u32 callout, u32 from)
 static void reach_by_tlb(struct build *b, u8 host, u8 scratch, bool write, struct stub *stub)
 {
     access_tlb_slot(b, scratch, host);
+    b->has_delta = false;
     emit_mov_rr64(&b->e, REG_HOISTED, host);
     emit_alu_ri(&b->e, true, ALU_AND, REG_HOISTED, ~(s32)PAGE_MASK);
     emit_alu_rm(&b->e, true, ALU_CMP, REG_HOISTED, mem_tlb(scratch, tlb_tag_field(write)));

@@ -68,6 +68,7 @@ static void emit_entries(struct build *b)
     } else {
         b->flags = FLAGS_DEAD;
     }
+    if (b->t->config.check_delta) verify_check_delta(b);
     loop_begin(b);
     if (b->frame_next) {
         flags_clobber(b);
@@ -114,7 +115,7 @@ static void emit_instruction(struct build *b)
     b->keeps_temp = false;
     b->rests = notes_scratch(b);
     if (!b->rests) scratch_forget(b);
-    verify_instruction(b);
+    rsp_before(b);
     b->site[b->n] = (struct site){
         .host = in_block(b, b->e.at),
         .guest = b->offset[b->n],
@@ -126,6 +127,7 @@ static void emit_instruction(struct build *b)
     case BY_EMITTER: emitter_rows[b->i->row->emitter].emit(b); break;
     }
     rsp_behind(b);
+    if (!b->ended) verify_load_delta(b);
 }
 
 static void emit_body(struct build *b)

@@ -20,12 +20,14 @@ struct translator_config {
     const struct cache_policy *cache_policy;
     unsigned cache_segments;
     bool check_cache;       /* assert at each eviction that nothing leads into what is evicted */
+    bool check_delta;       /* each block for a window ends the process if r13 has not the delta (verify.c) */
     unsigned block_limit;   /* guest instructions in a block, 1 to 64 */
     bool interpret_kernel;  /* code at CPL 0 to 2 is interpreted: the hybrid monitor of Popek and Goldberg */
     bool no_chaining;       /* every block ends in C code */
     bool no_inline_cache;   /* indirect branches look up their targets in C code */
     bool keep_locks;        /* keep LOCK prefixes; a machine with one vCPU does not need them */
     bool no_checked_sites;  /* instructions that fault in windows stay there */
+    bool some_checked;      /* a quarter of all instructions never use windows */
     bool no_relocation;     /* no block is copied to serve another EIP */
     bool no_kicks;          /* loops and calls test vcpu.pending */
     bool no_site_cache;     /* indirect branches always use the jump table */

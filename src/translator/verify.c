@@ -7,6 +7,9 @@
  *     jz    miss                   THUNK_SEGMENT: translator_segment() learns the class and interprets the instruction
  *     op    [EA + r13]             LONG_HIGH: r13 = the window's delta; LONG_SAME: op [EA]
  *
+ * r13 has the delta whenever an instruction begins and whenever a block is left for another one. What comes from C code
+ * loads it (entry.S), and so does what has used r13 for something else (verify_load_delta()).
+ *
  * If bits 48 to 63 of the address are not zero, the TEST reads outside the table, somewhere in the 4 GB behind it. That
  * is harmless. If the TEST faults, the interpreter gets the instruction (signal_frame.c). If it finds a bit there by
  * chance, the access faults, because its address is not canonical (long_window.h, invariant 1).
@@ -212,11 +215,29 @@ static struct host_mem check_either(struct build *b, struct hoist_access *at, st
     return ea;
 }
 
-/* r13 keeps the delta until an instruction needs the register, or the block ends. */
+void verify_load_delta(struct build *b)
+{
+    if (b->has_delta || !mode_has_window64(b->mode)) return;
+    emit_load64(&b->e, REG_HOISTED, mem_frame(FRAME_WINDOW_DELTA));
+    b->has_delta = true;
+}
+
+void verify_check_delta(struct build *b)
+{
+    if (!mode_has_window64(b->mode)) return;
+    emit_mov_rr64(&b->e, REG_TEMP, RCX); /* the flags may be live */
+    emit_load64(&b->e, RCX, mem_frame(FRAME_WINDOW_DELTA));
+    emit_not64(&b->e, RCX);
+    emit_lea64(&b->e, RCX, (struct host_mem){.base = RCX, .index = REG_HOISTED, .scale = 1, .disp = 1});
+    u32 same = emit_jrcxz(&b->e);
+    emit_ud2(&b->e);
+    emit_here8(&b->e, same);
+    emit_mov_rr64(&b->e, RCX, REG_TEMP);
+}
+
 static struct host_mem add_delta(struct build *b, struct host_mem ea)
 {
-    if (!b->has_delta) emit_load64(&b->e, REG_HOISTED, mem_frame(FRAME_WINDOW_DELTA));
-    b->has_delta = true;
+    verify_load_delta(b);
     if (ea.index != HOST_NONE) ea = in_one_register(b, ea);
     ea.index = REG_HOISTED;
     ea.scale = 1;
@@ -232,26 +253,11 @@ static void settle_flags(struct build *b)
     if (stack && accesses_memory(b->i)) flags_clobber(b);
 }
 
-/* Does the current instruction use no register of the monitor's, although it does not reach memory by the window? */
-static bool leaves_registers(const struct build *b)
-{
-    if (b->decision[b->n] == BY_REWRITE) return !accesses_memory(b->i);
-    unsigned emitter = b->decision[b->n] == BY_EMITTER ? b->i->row->emitter : EMITTER_NONE;
-    return emitter == EMITTER_jcond || emitter == EMITTER_jump || emitter == EMITTER_lea ||
-           emitter == EMITTER_nothing || emitter == EMITTER_prefetch;
-}
-
 void verify_begin(struct build *b)
 {
     b->verified_count = 0;
-    b->has_delta = false;
+    b->has_delta = mode_has_window64(b->mode);
     rsp_begin(b);
-}
-
-void verify_instruction(struct build *b)
-{
-    if (!has_long_window(b) && !leaves_registers(b)) b->has_delta = false;
-    rsp_before(b);
 }
 
 static struct host_mem access_verified(struct build *b, const struct hoist_access *at, enum hoist_slot slot,

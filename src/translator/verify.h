@@ -46,8 +46,6 @@ void verify_note(struct build *b, struct value at, u8 class);
 /* rsp.c */
 /* A block begins. */
 void rsp_begin(struct build *b);
-/* The current instruction begins. */
-void rsp_before(struct build *b);
 /* This address lies in a segment that is LONG_HIGH. */
 void rsp_anchor(struct build *b, struct value at);
 

@@ -7,12 +7,13 @@
  * shelters the FPU state. In between page tables change, with INVLPG or a load of CR3, and other PCIDs and another root
  * with the same pages are loaded, which keep what the PCID has cached if it may be kept.
  *
- *     confine64 [--seed N] [--count N] [--kernel | --compat | --unchecked] [--avx]
+ *     confine64 [--seed N] [--count N] [--kernel | --compat | --unchecked | --some-checked] [--avx]
  *
  * With --kernel the code runs at CPL 0, where it has no window. With --compat it is 32-bit code in compatibility mode,
  * and the host's GS base, which the operands of that code name, is not 0 at first. With --unchecked, instructions go on
- * to use the window however often they fault there; else most of them soon do not (translator/checked.h). With --avx
- * the guest has enabled AVX and AVX-512, as far as the host has them, and its code has masked moves.
+ * to use the window however often they fault there; else most of them soon do not (translator/checked.h), and with
+ * --some-checked a quarter of them never do. With --avx the guest has enabled AVX and AVX-512, as far as the host has
+ * them, and its code has masked moves.
  */
 #include "machine64.h"
 #include "random64.h"
@@ -67,7 +68,7 @@ struct state {
     _Alignas(16) u8 fx[FX_ALL];
 };
 
-static bool kernel, compat, unchecked, avx;
+static bool kernel, compat, unchecked, some_checked, avx;
 
 /* --- the guest --- */
 
@@ -406,11 +407,25 @@ static void put_any_write(struct program *p)
     if (how & 4) put(p, (unsigned)random64_below(256));
 }
 
+/* LEA rax, [the next instruction]; then CALL rax; or PUSH rax and CALL [rsp], JMP [rsp] or RET. */
+static void put_branch_by_address(struct program *p)
+{
+    static const u8 branches[][5] = {
+        {2, 0xff, 0xd0}, {4, 0x50, 0xff, 0x14, 0x24}, {4, 0x50, 0xff, 0x24, 0x24}, {2, 0x50, 0xc3}};
+    const u8 *branch = branches[random64_below(ARRAY_SIZE(branches))];
+    put_rex(p, 0x48);
+    put(p, 0x8d);
+    put(p, 0x05);
+    put_value(p, branch[0], 4);
+    for (unsigned n = 1; n <= branch[0]; n++)
+        put(p, branch[n]);
+}
+
 /* One of the ways to change RSP, to use it, or to end a block. */
 static void put_stack(struct program *p)
 {
     unsigned reg = (unsigned)random64_below(8);
-    unsigned way = (unsigned)random64_below(18);
+    unsigned way = (unsigned)random64_below(20);
     if (way < 4 || way == 7) put_rex(p, 0x48);
     switch (way) {
     case 0: /* SUB, ADD, AND rsp, imm32 */
@@ -461,6 +476,7 @@ static void put_stack(struct program *p)
         put(p, 0x50 | reg);
         put(p, 0x5c);
         break;
+    case 15: put_branch_by_address(p); break;
     default: /* JNZ to the next instruction ends the block */
         put(p, 0x75);
         put(p, 0);
@@ -807,6 +823,7 @@ int main(int argc, char **argv)
     const struct own_option own[] = {{.name = "kernel", .flag = &kernel},
                                      {.name = "compat", .flag = &compat},
                                      {.name = "unchecked", .flag = &unchecked},
+                                     {.name = "some-checked", .flag = &some_checked},
                                      {.name = "avx", .flag = &avx},
                                      {0}};
     struct random_run programs = {.seed = 1, .count = 20000};
@@ -815,6 +832,8 @@ int main(int argc, char **argv)
     struct translator_config config = translator_defaults();
     struct rig *interpreter = rig_create(), *translator = rig_create();
     config.no_checked_sites = unchecked;
+    config.some_checked = some_checked;
+    config.check_delta = true;
     config.exact_flags = kernel; /* the code can read the frames of its exceptions */
     translator->vcpu.deterministic = true;
     translator->translated_code_written = translator_code_written;
