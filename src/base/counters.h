@@ -26,6 +26,7 @@
     X(indirect_misses, "indirect branches that missed the jump table")                                       \
     X(sites_filled, "targets patched into indirect branches")                                                \
     X(sites_given_up, "indirect branches found to have many targets")                                        \
+    X(sites_tried_again, "of these, given a target again because they ran when work came")                   \
     X(blocks_run, "blocks run (with --count-hits)")                                                          \
     X(sites_run, "indirect branches with a remembered target run (with --count-hits)")                       \
     X(site_misses, "of these, to another target")                                                            \

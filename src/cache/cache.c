@@ -382,6 +382,8 @@ static bool has_target(const struct cache *cache, const struct block *from, cons
     return site->fills && field[0] == (u32)rip && (!site->wide || field[1] == (u32)(rip >> 32));
 }
 
+enum { JMP_REL32 = 0xe9 };
+
 void cache_fill_site(struct cache *cache, struct edge *edge, struct block *to,
                      const struct site_target *target)
 {
@@ -390,7 +392,10 @@ void cache_fill_site(struct cache *cache, struct edge *edge, struct block *to,
     bool again = has_target(cache, from, site, target->rip);
     unlink_outgoing(cache, edge);
     if (site->fills == SITE_FILLS && !again) {
-        cache->arena.write[from->start + site->compare] = 0xe9; /* jmp rel32 */
+        u8 *compare = cache->arena.write + from->start + site->compare;
+        for (unsigned n = 0; n < sizeof(site->opcode); n++)
+            site->opcode[n] = compare[n];
+        *compare = JMP_REL32;
         patch32(cache, from->start + site->compare + 1, site->look_up - (site->compare + 5u));
         cache->counters->sites_given_up++;
         return;
@@ -405,6 +410,19 @@ void cache_fill_site(struct cache *cache, struct edge *edge, struct block *to,
     }
     cache_link(cache, edge, to, (u32)target->frame);
     cache->counters->sites_filled++;
+}
+
+void cache_try_site_again(struct cache *cache, struct block *block)
+{
+    if (!block->site) return;
+    struct indirect_site *site = block_indirect(block);
+    u8 *compare = cache->arena.write + block->start + site->compare;
+    if (*compare != JMP_REL32) return;
+    /* Whatever target it compares with now: its edge leads to the stub. */
+    for (unsigned n = 0; n < sizeof(site->opcode); n++)
+        compare[n] = site->opcode[n];
+    site->fills = SITE_FILLS - SITE_TRIES;
+    cache->counters->sites_tried_again++;
 }
 
 void cache_jump_enter(struct cache *cache, u64 key, const struct block *block)

@@ -58,7 +58,7 @@ struct edge {
 /* The inline cache of an indirect branch. The code compares the target EIP with the patched-in EIP, and the page's exec
  * entry with the patched-in frame (in IA-32e mode, imm64: RIP, and one word of the TLB); if both agree it takes the
  * edge. The edge's stub fills the site. After SITE_FILLS fills the branch is considered to have many targets, and
- * always uses the jump table. */
+ * always uses the jump table, until cache_try_site_again(). */
 struct indirect_site {
     u16 compare;    /* offset of the instruction that has the EIP or RIP to compare with */
     u16 eip_patch;  /* of that field in it */
@@ -66,9 +66,11 @@ struct indirect_site {
     u16 look_up;    /* offset of the code that looks in the jump table */
     u8 edge;        /* in block_edges() */
     u8 fills;
-    bool wide; /* IA-32e mode */
+    bool wide;    /* IA-32e mode */
+    u8 opcode[3]; /* of the instruction at `compare`, which a jump to look_up has overwritten */
 };
 #define SITE_FILLS 6
+#define SITE_TRIES 2 /* fills more, when it is tried again */
 
 /* What a site compares with. */
 struct site_target {
@@ -357,6 +359,8 @@ void cache_unlink(struct cache *cache, struct block *block);
 /* Fill an indirect site: link its edge to this block. After SITE_FILLS fills, make it use the jump table instead. */
 void cache_fill_site(struct cache *cache, struct edge *edge, struct block *to,
                      const struct site_target *target);
+/* If the block has an indirect site that uses the jump table, fill it again. */
+void cache_try_site_again(struct cache *cache, struct block *block);
 
 void cache_jump_enter(struct cache *cache, u64 key, const struct block *block);
 void cache_long_jump_enter(struct cache *cache, struct block *block, u8 mode_number, u64 exec, u64 slot);

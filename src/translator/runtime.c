@@ -222,7 +222,10 @@ void cut_off(struct vcpu *v, u64 pc, u64 *return_top)
 {
     struct engine *t = v->engine;
     struct block *block = cache_block_at(&t->cache, (u32)(pc - (u64)(uintptr_t)t->cache.arena.exec));
-    if (block) cache_unlink(&t->cache, block);
+    if (block) {
+        cache_unlink(&t->cache, block);
+        cache_try_site_again(&t->cache, block); /* the program may do something else by now */
+    }
     if (v->mode & MODE_LONG) v->scratch.long_jump_table = (u64)(uintptr_t)cache_long_jumps(&t->cache, 0);
     *return_top = (u64)(uintptr_t)translator_thunks[THUNK_RETURN_MISS];
 }

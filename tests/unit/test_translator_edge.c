@@ -172,6 +172,10 @@ GUEST(spin_calls, "1: call 2f; jmp 1b; 2: incl (%esi); ret");
 GUEST(spin_indirect, "mov $1f - guest_spin_indirect + 0x10000, %ecx; 1: incl (%esi); jmp *%ecx");
 GUEST(spin_pages, "1: incl (%esi); jmp 2f; .skip 0x1000 - (. - guest_spin_pages), 0xf4; 2: jmp 1b");
 
+/* A jump that has eight targets in turn, and then the last one for ever. */
+GUEST(spin_last, "mov $5f - guest_spin_last + 0x10000, %ecx; 1: incl (%esi); jmp *%ecx;"
+                 ".balign 16; 5: .rept 7; add $16, %ecx; jmp 1b; .balign 16; .endr; jmp 1b");
+
 static pthread_t vcpu_thread;
 
 /* Once the loop goes round. */
@@ -186,14 +190,12 @@ static void *kick(void *argument)
     return NULL;
 }
 
-static void test_kick(const u8 *code, const u8 *end)
+/* The kick comes when the loop has gone round 10,000 times. */
+static void run_to_kick(void)
 {
     struct rig *rig = engines.translator;
     struct vcpu *v = &rig->vcpu;
     pthread_t kicker;
-    engines_load(&engines, code, end, RIG_CODE);
-    v->gpr[REG_ESI] = HEAP_AT;
-    v->icount_limit = v->icount_soft = UINT64_MAX;
     vcpu_thread = pthread_self();
     if (pthread_create(&kicker, NULL, kick, rig)) abort();
     CHECK_EQ(translator_run(v), EXIT_PENDING);
@@ -201,6 +203,35 @@ static void test_kick(const u8 *code, const u8 *end)
     pthread_join(kicker, NULL);
     CHECK(v->pending & PENDING_HOST);
     v->pending = 0;
+}
+
+static void begin_to_spin(const u8 *code, const u8 *end)
+{
+    struct vcpu *v = &engines.translator->vcpu;
+    engines_load(&engines, code, end, RIG_CODE);
+    v->gpr[REG_ESI] = HEAP_AT;
+    v->icount_limit = v->icount_soft = UINT64_MAX;
+}
+
+static void test_kick(const u8 *code, const u8 *end)
+{
+    begin_to_spin(code, end);
+    run_to_kick();
+}
+
+/* A branch that had many targets has one by now. A kick that finds its block running has it remember the target. */
+static void test_site_again(void)
+{
+    begin_to_spin(guest_spin_last, guest_end_spin_last);
+    run_to_kick();
+    CHECK(counters()->sites_given_up > 0);
+    u64 filled = counters()->sites_filled;
+    for (unsigned n = 0; n < 100 && counters()->sites_filled == filled; n++) {
+        *(u32 *)(engines.translator->phys.ram + HEAP_AT) = 0;
+        run_to_kick();
+    }
+    CHECK(counters()->sites_filled > filled);
+    CHECK(counters()->sites_tried_again > 0);
 }
 
 int main(void)
@@ -223,6 +254,7 @@ int main(void)
         test_kick(guest_spin_indirect, guest_end_spin_indirect);
         test_kick(guest_spin_pages, guest_end_spin_pages);
     }
+    test_site_again();
     engines_destroy(&engines);
     config.no_chaining = true;
     engines = engines_create(&config);
