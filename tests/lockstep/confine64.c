@@ -26,9 +26,11 @@
 #include "translator/translator.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 /* Guest-physical addresses. */
 enum {
@@ -817,6 +819,17 @@ static void note(struct events *events, enum event event, const u64 arg[4])
     fpu_shelter(&machines[1].rig->vcpu);
 }
 
+/* In one process of a hundred no window gets the lowest segment. Then nothing of LONG_SAME was tested: do all of it
+ * again in a process with other addresses. */
+static void try_again(char **argv)
+{
+    static const char *const name = "CONFINE64_AGAIN";
+    printf("no segment was LONG_SAME\n");
+    fflush(stdout);
+    if (!getenv(name) && !setenv(name, "yes", 1)) execv("/proc/self/exe", argv);
+    failures++;
+}
+
 int main(int argc, char **argv)
 {
     struct events events = {note};
@@ -861,6 +874,6 @@ int main(int argc, char **argv)
            (unsigned long long)n, failures, overwritten, canaries, (unsigned long long)c->window_faults,
            (unsigned long long)c->window_misses, (unsigned long long)c->host_signals);
     if (!kernel && !c->window_faults) failures++;
-    if (!kernel && !compat && !same) failures++;
+    if (!kernel && !compat && !same && !failures) try_again(argv);
     return failures != 0;
 }
