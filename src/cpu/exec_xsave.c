@@ -437,7 +437,7 @@ static void keep_rest(struct vcpu *v, u64 asked)
     u64 all = XCR0_X87 | XCR0_SSE | (v->fpu_ymm ? XCR0_AVX : 0) | (v->fpu_zmm ? XCR0_AVX512 : 0);
     if ((asked & all) != all || (v->fpu_zmm && !(v->mode & MODE_CODE64)))
         fpu_snapshot(v);
-    else if (!(v->mode & MODE_CODE64))
+    else if (vcpu_long_mode(v) && !(v->mode & MODE_CODE64)) /* outside IA-32e mode they are 0 in the image */
         fpu_snapshot_high(v);
 }
 
