@@ -221,8 +221,8 @@ static void test_kick(const u8 *code, const u8 *end)
 }
 
 /* A branch that had many targets has one by now. A kick that finds its block running has it remember the target. Which
- * block a signal finds is chance, and outside IA-32e mode look-ups see what is pending before it comes; so all blocks are
- * cut off here as if one had come. */
+ * block a signal finds is chance, and outside IA-32e mode look-ups see what is pending before it comes. So all blocks
+ * are cut off here, as if it had come. */
 static void test_site_again(void)
 {
     struct vcpu *v = &engines.translator->vcpu;
